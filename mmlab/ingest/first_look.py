@@ -291,7 +291,7 @@ def inspect_dataset(
     found = find_images(read.rows, index, read.image_folders, first)
     unlisted = index.unlisted(found["name"].unique())
     cut_off = isinstance(blobs, UnkeptBlobs) and blobs.cut_off
-    read = read._replace(tree=index.tree)
+    read = read._replace(tree=replace(index.tree, names=[]))  # which nothing looks up any more
     looked = Inspection(str(dataset), read, found, {} if cut_off else unlisted, rules, looks_only, cut_off)
     advice = _advise(looked, source, cache)
     release_spare_memory()

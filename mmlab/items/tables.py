@@ -45,6 +45,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 
 Lines = TypeVar("Lines", pd.DataFrame, pd.Series)
 Ids = Iterable[str]  # a column, an array of numpy or Arrow, a set or a list
+Span = tuple[int, int]  # where an array begins in a file, and its bytes
 
 
 class TooFew(ValueError):
@@ -261,57 +262,50 @@ class TableOnDisk:
 def _in_one_piece(table: pa.Table) -> pa.Table:
     """Return a table whose columns lie in a file whole: Arrow joins the blocks of a column whenever rows are taken."""
     with TemporaryFile(dir=_folder_to_write()) as file:
-        file.truncate(table.nbytes + 4 * ALIGNED_BYTES * (table.num_columns + 1))
-        room = _Room(mmap(file.fileno(), 0))
-    return pa.table([_joined(column, room) for column in table.columns], schema=table.schema)
+        file.write(bytes(ALIGNED_BYTES))  # since an empty file cannot be mapped
+        parts = [_write_column(column, file) for column in table.columns]
+        file.flush()
+        whole = pa.py_buffer(mmap(file.fileno(), 0, access=ACCESS_READ))
+    pairs = zip(table.columns, parts, strict=True)
+    return pa.table([_read_column(column, part, whole) for column, part in pairs], schema=table.schema)
 
 
-class _Room:
-    """A mapped file in which arrays are laid one behind the other."""
-
-    def __init__(self, mapped: mmap) -> None:
-        self._mapped, self._used = mapped, 0
-
-    def lay(self, parts: Iterable[np.ndarray], dtype: Any, count: int) -> pa.Buffer:
-        """Lay parts down as one array of so many numbers, and return it."""
-        array: np.ndarray = np.ndarray((count,), dtype, self._mapped, self._used)
-        self._used += -(-array.nbytes // ALIGNED_BYTES) * ALIGNED_BYTES
-        start = 0
-        for part in parts:
-            array[start : start + len(part)] = part
-            start += len(part)
-        return pa.py_buffer(array)
+def _write_column(column: pa.ChunkedArray, file: IO[bytes]) -> list[Span]:
+    """Write a column of texts or numbers and return where its arrays lie; nothing of one of another type."""
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
+    if pa.types.is_large_string(column.type):
+        return _write_texts(chunks, file)
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        return []
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    return [_write_arrays((np.frombuffer(one.buffers()[1], dtype)[: len(one)] for one in chunks), file)]
 
 
-def _joined(column: pa.ChunkedArray, room: _Room) -> pa.Array:
-    """Return a column of texts or numbers as one array in the file, one of another type in memory."""
-    kind, chunks = column.type, [chunk for chunk in column.chunks if len(chunk)]
-    if pa.types.is_large_string(kind):
-        buffers = _join_texts(chunks, room)
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        dtype = np.dtype(kind.to_pandas_dtype())
-        numbers = (np.frombuffer(chunk.buffers()[1], dtype)[: len(chunk)] for chunk in chunks)
-        buffers = [room.lay(numbers, dtype, len(column))]
-    else:
-        return column.combine_chunks()
-    present = [chunk.is_valid().to_numpy(zero_copy_only=False) for chunk in chunks]
-    bits = np.packbits(np.concatenate(present), bitorder="little") if column.null_count else None
-    return pa.Array.from_buffers(kind, len(column), [bits if bits is None else pa.py_buffer(bits), *buffers])
-
-
-def _join_texts(chunks: list[pa.Array], room: _Room) -> list[pa.Buffer]:
-    """Return where each text ends, and the letters of all."""
+def _write_texts(chunks: list[pa.Array], file: IO[bytes]) -> list[Span]:
+    """Write where each text ends, and the letters of all."""
     ends = [np.frombuffer(chunk.buffers()[1], np.int64)[: len(chunk) + 1] for chunk in chunks]
     sizes = np.cumsum([0, *(end[-1] for end in ends)])
-    offsets = chain([np.zeros(1, np.int64)], (end[1:] + size for end, size in zip(ends, sizes, strict=False)))
+    offsets = (end[1:] + size for end, size in zip(ends, sizes, strict=False))
     letters = (
         np.frombuffer(chunk.buffers()[2] or b"", np.uint8)[: end[-1]]
         for chunk, end in zip(chunks, ends, strict=True)
     )
-    return [
-        room.lay(offsets, np.int64, 1 + sum(map(len, chunks))),
-        room.lay(letters, np.uint8, sizes[-1]),
-    ]
+    return [_write_arrays(chain([np.zeros(1, np.int64)], offsets), file), _write_arrays(letters, file)]
+
+
+def _write_arrays(arrays: Iterable[np.ndarray], file: IO[bytes]) -> Span:
+    """Write arrays one behind the other; return where they begin, and their bytes."""
+    start = file.seek(-(-file.tell() // ALIGNED_BYTES) * ALIGNED_BYTES)
+    return start, sum(file.write(array.data.cast("B")) for array in arrays if len(array))
+
+
+def _read_column(column: pa.ChunkedArray, parts: list[Span], whole: pa.Buffer) -> pa.Array:
+    """Return a column whose arrays lie in a file as one array; one of which nothing was written joined in memory."""
+    if not parts:
+        return column.combine_chunks()
+    present = column.is_valid().combine_chunks().to_numpy(zero_copy_only=False)
+    bits = pa.py_buffer(np.packbits(present, bitorder="little")) if column.null_count else None
+    return pa.Array.from_buffers(column.type, len(column), [bits, *(whole.slice(*part) for part in parts)])
 
 
 def _folder_to_write() -> Path | None:

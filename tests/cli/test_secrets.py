@@ -47,6 +47,7 @@ def test_a_sweep_neither_writes_it_nor_calls_a_run_by_it(project_with_store, cap
     assert not (project_with_store / "data").exists()
 
 
+@pytest.mark.slow
 def test_what_the_environment_holds_is_in_no_file_of_a_sweep_a_tuning_or_a_comparison(
     here, tmp_path, monkeypatch, capsys
 ):

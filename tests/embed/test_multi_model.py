@@ -113,6 +113,7 @@ def converted(tmp_path_factory):
     return tmp_path_factory.mktemp("converted")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("good", "expected"), [(0.99, "int8"), (1.01, "float32")])
 def test_auto_is_int8_where_it_gains_and_is_near_enough(
     good, expected, items, clip_folder, converted, monkeypatch, logged

@@ -91,6 +91,7 @@ def test_a_run_that_was_killed_ends_with_the_same_vectors(many, model, start, tm
     np.testing.assert_allclose(resumed["array"], undisturbed, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_end_with_the_same_vectors(many, model, start, tmp_path):
     both = [start(name) for name in ("left.npz", "right.npz")]
     for process in both:

@@ -1,3 +1,4 @@
+import sys
 import uuid
 
 import numpy as np
@@ -85,6 +86,19 @@ def test_the_columns_of_a_table_on_disk_take_no_memory_of_arrow(two_a_block):
     found = on_disk(in_blocks(table))
     assert module.pa.total_allocated_bytes() - before < 10_000
     assert found["text"].tolist() == table["text"].tolist()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no limit of a file")
+def test_a_full_disk_is_an_error(two_a_block):
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            on_disk(in_blocks(pd.DataFrame({"text": pd.array(["a long text " * 10_000] * 6, "str")})))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
 
 def test_nothing_is_left_of_a_table_on_disk(two_a_block, tmp_path, monkeypatch):
