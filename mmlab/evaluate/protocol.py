@@ -9,6 +9,7 @@ import pandas as pd
 
 from mmlab.evaluate.measures.qrels import qrels_from_pairs
 from mmlab.items import DIRECTIONS, Vectors, check_columns, is_among
+from mmlab.items.tables import NEGATIVE
 
 TIE_RULE = "equal scores count against the system"
 INTERVAL = "95%, Clopper-Pearson with the design effect of pairs"
@@ -42,9 +43,10 @@ def protocol_card(
     what was fitted on which other queries. `answering`: direction -> the vectors of each model that answers, those of
     `by_modality` unless given. Columns: direction, split, queries (those that are judged), not judged (those without a
     right answer, that something was fitted on, or that were not drawn), gallery (items that can be found), captions
-    per image (mean over the images that have one), right answers per query, ranks kept, the further rules, tie rule,
-    interval, model and prompt of the queries' vectors, side of texts (whether they ask as queries, answer as documents,
-    or are embedded alike), split hash (`split_hash` of all items judged).
+    per image (mean over the images that have one), right answers per query, ranks kept, wrong captions in the gallery
+    (made to be wrong for an image; only where there are some), the further rules, tie rule, interval, model and prompt
+    of the queries' vectors, side of texts (whether they ask as queries, answer as documents, or are embedded alike),
+    split hash (`split_hash` of all items judged).
     """
     judged = items[is_among(items["item_id"], [*by_modality["text"].ids, *by_modality["image"].ids])]
     captions = qrels_from_pairs(judged, "image", "text").groupby("query_id").size()
@@ -64,11 +66,18 @@ def protocol_card(
             "right answers per query": len(right) / max(queries, 1),
             "ranks kept": int(rankings[direction]["rank"].max()) if len(rankings[direction]) else 0,
         }
+        counts |= _count_wrong(judged, gallery)
         always = {"tie rule": TIE_RULE, "interval": INTERVAL}
         further = (rules or {}).get(direction, {})
         space = _spaces((answering or {}).get(direction) or [asked], direction)
         rows.append({**counts, **further, **always, **space, **of_all})
     return pd.DataFrame(rows)
+
+
+def _count_wrong(judged: pd.DataFrame, gallery: Vectors) -> dict[str, int]:
+    """Return how many texts of the gallery were made to be wrong, nothing where none of all items was."""
+    wrong = judged["item_id"][judged["origin"] == NEGATIVE]
+    return {"wrong captions in the gallery": int(is_among(gallery.ids, wrong).sum())} if len(wrong) else {}
 
 
 def _spaces(answering: Sequence[Vectors], direction: str) -> dict[str, str]:

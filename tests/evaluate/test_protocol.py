@@ -26,11 +26,12 @@ ITEMS = pd.DataFrame(
         "modality": ["text"] * 4 + ["image"] * 2,
         "pair_id": ["a", "a", "b", "gone", "a", "b"],
         "split": "test",
+        "origin": ["caption"] * 4 + ["image"] * 2,
     }
 )
 
 
-def card(kept=ITEMS, split="test", answering=None):
+def card(kept=ITEMS, split="test", answering=None, items=ITEMS):
     space = Space("some/model", "1", "", "a photo of {}", "", 6)
     texts, images = ITEMS["item_id"][:4], ITEMS["item_id"][4:]
     both = {"text": Vectors(texts, np.eye(6)[:4], space), "image": Vectors(images, np.eye(6)[4:], space)}
@@ -40,7 +41,7 @@ def card(kept=ITEMS, split="test", answering=None):
     }
     rankings = {name: pd.DataFrame({"rank": [1, 2]}) for name in qrels}
     rules = {"text-to-image": {"fitted on": "nothing"}, "image-to-text": {"fitted on": "weights: val"}}
-    return protocol_card(both, ITEMS, qrels, rankings, split, rules, answering)
+    return protocol_card(both, items, qrels, rankings, split, rules, answering)
 
 
 def test_the_card_counts_queries_gallery_and_captions():
@@ -52,6 +53,13 @@ def test_the_card_counts_queries_gallery_and_captions():
     assert (texts["ranks kept"], texts["model"], texts["prompt"]) == (2, "some/model", "a photo of {}")
     assert "against the system" in texts["tie rule"]
     assert texts["split"] == "test"
+
+
+def test_captions_that_were_made_to_be_wrong_are_counted_where_they_can_be_found():
+    name = "wrong captions in the gallery"
+    assert name not in card()
+    origin = ITEMS["origin"].mask(ITEMS["item_id"] == "t4", "negative")
+    assert card(items=ITEMS.assign(origin=origin))[name].tolist() == [0, 1]
 
 
 def test_the_card_says_what_is_judged_and_what_else_served():
