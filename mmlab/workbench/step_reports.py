@@ -403,7 +403,9 @@ class IndexReport(Report):
             f"{self.index.layout} layout: {done}{gone}.{self._damage()}{self._slow_build()}"
         )
         table = built.drop(columns="damage").merge(held, on="collection")
-        return Result(table, sentence, digits=2)
+        # the sentence says the first three
+        shown = table.drop(columns=["were_there", "sent", "deleted", "segments", "hnsw"])
+        return Result(table, sentence, shown=shown, digits=2)
 
     def _slow_build(self) -> str:
         """Say how long the graph took, where that is long, and what takes less."""
