@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from psutil import Process
 
 from mmlab.items import replacing
 from mmlab.items.vector_files import release_spare_memory
@@ -38,6 +39,7 @@ from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
 
 T = TypeVar("T")
+GROWN_BYTES = 16 << 20  # since memory was last given back
 
 
 @dataclass
@@ -175,20 +177,37 @@ def begin_step(notebook: str, namespace: Mapping[str, Any]) -> Step:
     """Begin the step of a notebook, with the parameters of its tagged cell: `begin_step("02_embed", globals())`.
 
     The names come from the cell tagged `parameters` of the saved notebook, the values from `namespace`. The parameter
-    `name` is the name of the run. From then on the memory that a cell has freed is given back to the system. Raises
+    `name` is the name of the run. From then on the memory that cells have freed is given back to the system. Raises
     FileNotFoundError if there is no such notebook, ValueError if a parameter has no value or holds a secret, and
     TypeError if a value cannot be written as JSON.
     """
     parameters = values_from_namespace(notebook, namespace)
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
-        shell.events.register("post_run_cell", _release_after_cell)
+        shell.events.register("post_run_cell", _RELEASE)
     if "name" not in parameters:
         raise ValueError(f"{notebook}: its cell of parameters has no `name`, the name of the run")
     return start_step(notebook, parameters.pop("name"), **parameters)
 
 
-def _release_after_cell(_result: Any) -> None:
-    release_spare_memory()
+class _Release:
+    """Give back what cells have freed, each time that the process has grown by `GROWN_BYTES`."""
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def __call__(self, _result: Any) -> None:
+        if _own_bytes() - self._left > GROWN_BYTES:
+            release_spare_memory()
+            self._left = _own_bytes()
+
+
+def _own_bytes() -> int:
+    """Return the memory of this process without mapped files, where the system tells."""
+    memory = Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
+_RELEASE = _Release()
 
 
 def start_step(notebook: str, run_name: str, /, **parameters: Any) -> Step:
