@@ -69,7 +69,6 @@ class BrowsePanel(PanelBox):
         held = [name for name in reversed(MODALITIES) if (self.items["modality"] == name).any()]
         self.to = controls.toggle_buttons(held or ["image"], "Show")
         self.words = controls.text_line("", "Words", "in the text, then Enter")
-        self.words.continuous_update = False
         sortable = [name for name in self.items.columns if name not in UNSORTED]
         self.order = controls.choose_one([WORST_FIRST, AS_READ, *sortable], "Sort by")
         if self.items["finding"].isna().all():

@@ -84,8 +84,8 @@ def text_with_suggestions(
 
 
 def text_line(value: str, label: str, hint: str) -> widgets.Text:
-    """Make a short text line."""
-    return widgets.Text(value, placeholder=hint, **common_options(label))
+    """Make a short text line that counts when Enter is pressed or it is left."""
+    return widgets.Text(value, placeholder=hint, continuous_update=False, **common_options(label))
 
 
 def choose_one(options: Sequence[Any], label: str, width: str = CONTROL_WIDTH) -> widgets.Dropdown:

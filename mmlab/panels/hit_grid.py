@@ -104,9 +104,11 @@ class HitGrid(anywidget.AnyWidget):
         self._refresh()
 
     def label(self, item_id: str, relevance: int | None) -> None:
-        """Label an item: 1 relevant, 0 not, None for no label. Raises KeyError for an item that is not here."""
+        """Label an item: 1 relevant, 0 not, None for no label. Raises LookupError for an item that is not here."""
         if item_id not in {card["item_id"] for card in self.cards}:
-            raise KeyError(item_id)
+            raise LookupError(
+                f"{item_id} is no longer shown: the hits changed before the label came. Label it again."
+            )
         before = self.labels.get(item_id)
         if before != relevance:
             self._done.append((item_id, before))

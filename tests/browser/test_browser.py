@@ -465,7 +465,9 @@ def test_hits_of_own_queries_are_judged_blind_by_keys_and_two_people_are_compare
         field = panel.get_by_label("Judged by")
         field.fill(person)
         field.press("Enter")
-        panel.get_by_text("Judged not relevant: version").wait_for(state="hidden", timeout=SOON)  # begun anew
+        panel.get_by_text("Query 1 of").wait_for(
+            timeout=SOON
+        )  # begun anew, with the cards of the first query
         panel.locator(".mm-open").first.focus()
         other_panels.keyboard.press("y")
         panel.get_by_text("Judged relevant: version").wait_for(timeout=SOON)

@@ -55,7 +55,10 @@ def test_buttons_call_back_and_what_goes_wrong_is_shown(grid):
     grid._receive(grid, {"do": "act", "action": "less", "id": "b"}, [])
     assert acted == [("less", "b")]
     grid._receive(grid, {"do": "label", "id": "nobody", "relevance": 1}, [])
-    assert grid.error == "KeyError: 'nobody'"
+    assert (
+        grid.error
+        == "LookupError: nobody is no longer shown: the hits changed before the label came. Label it again."
+    )
     grid._receive(grid, {"do": "undo"}, [])
     assert grid.error == ""
 
