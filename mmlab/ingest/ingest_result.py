@@ -14,7 +14,6 @@ from mmlab.items import ITEM_COLUMNS, check_columns, is_among
 from mmlab.items.tables import (
     SKIPPED_COLUMNS,
     check_items,
-    first_places,
     in_blocks,
     item_ids,
     on_disk,
@@ -132,22 +131,20 @@ class IngestResult:
             )
 
     def _check_images(self) -> None:
-        items = self.items.loc[self.items["modality"] == "image", "pair_id"]
-        expected = self.images.loc[self.images["outcome"] == IMAGE_ITEM, "source"]
-        sources = self.outcomes["source"]
-        first = first_places(text_keys(sources)) == np.arange(len(sources))
-        named = sources[first & (sources != "")]
-        if not (_are_same(items, expected) and _are_same(named, self.images["source"])):
+        items = text_keys(self.items["pair_id"])[self.items["modality"] == "image"]
+        images, rows = (text_keys(table["source"]) for table in (self.images, self.outcomes))
+        expected = images[self.images["outcome"] == IMAGE_ITEM]
+        named = np.unique(rows[self.outcomes["source"] != ""])
+        if not (_are_same(items, expected) and _are_same(named, images)):
             raise ValueError(
                 f"the counts do not add up: the rows name {len(named)} images, {len(self.images)} have an "
                 f"outcome and {len(expected)} should be items; found {len(items)} items"
             )
 
 
-def _are_same(names: pd.Series, others: pd.Series) -> bool:
-    """Return whether two columns hold the same names, each as often."""
-    keys, other_keys = (np.sort(text_keys(column)) for column in (names, others))
-    return np.array_equal(keys, other_keys)
+def _are_same(keys: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether two columns hold the same texts, each as often, by their `text_keys`."""
+    return np.array_equal(np.sort(keys), np.sort(others))
 
 
 def make_items(
@@ -226,7 +223,7 @@ def make_places(items: pd.DataFrame, outcomes: pd.DataFrame, rows: pd.DataFrame)
     """Return where each item and each refused row stands in the source; `items`: indexed by row."""
     refused = outcomes.index[~outcomes["outcome"].isin([TEXT_ITEM, NO_CAPTION])]
     listed = chain(in_blocks(items[["item_id"]]), in_blocks(pd.DataFrame(index=refused, columns=["item_id"])))
-    return on_disk(_places_of(block, rows) for block in listed).rename_axis("row").reset_index()
+    return on_disk(_places_of(block, rows) for block in listed).reset_index(drop=True)
 
 
 def _places_of(listed: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -235,7 +232,8 @@ def _places_of(listed: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     )
     record = stands["record"].where(stands["table"].notna()).astype("Int64")
     file = stands["table"].fillna(stands["name"])
-    return listed.assign(file=file, record=record).astype({"item_id": "str", "file": "str"})
+    places = listed.assign(file=file, record=record).astype({"item_id": "str", "file": "str"})
+    return places.rename_axis("row").reset_index()
 
 
 def make_changes(outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -250,5 +248,5 @@ def make_images(outcomes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     known = images[IMAGE_COLUMNS]
     unseen = outcomes[(outcomes["name"] != "") & ~is_among(outcomes["name"], images.index)]
     unseen = unseen.drop_duplicates("name").set_index("name").reindex(columns=IMAGE_COLUMNS)
-    table = pd.concat([known, unseen.astype(known.dtypes)])
+    table = pd.concat([known, unseen.astype(known.dtypes)]) if len(unseen) else known
     return table.rename_axis("source").reset_index()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mmlab.ingest.findings_cache import Blobs, FindingsCache
@@ -29,8 +30,8 @@ from mmlab.ingest.texts.captioner import GENERATED, OCR, OcrMissing, read_printe
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
 from mmlab.items import data, is_among
 from mmlab.items.files import resolve
-from mmlab.items.tables import in_blocks, on_disk
-from mmlab.items.vector_files import release_spare_memory
+from mmlab.items.tables import first_places, in_blocks, on_disk, rows_where
+from mmlab.items.vector_files import release_spare_memory, text_keys
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
 SOURCE_COLUMNS = [
@@ -116,7 +117,7 @@ def _make_result(
         items=items.reset_index(drop=True),
         skipped=make_skipped(outcomes, images),
         changes=make_changes(outcomes),
-        outcomes=outcomes.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]],
+        outcomes=on_disk(map(_outcome_of_rows, in_blocks(outcomes))).reset_index(drop=True),
         images=make_images(outcomes, images),
         places=make_places(items, outcomes, rows),
         kind=looked.source.kind,
@@ -125,6 +126,10 @@ def _make_result(
         notes=looked.notes if looked.source.vectors else notes,
         vectors=looked.source.vectors,
     )
+
+
+def _outcome_of_rows(outcomes: pd.DataFrame) -> pd.DataFrame:
+    return outcomes.rename(columns={"name": "source"}).reset_index()[["row", "source", "outcome"]]
 
 
 def _resolve(
@@ -224,13 +229,14 @@ def _rows_to_ingest(looked: Inspection) -> pd.DataFrame:
     rows = looked.source.rows[SOURCE_COLUMNS].assign(name=looked.found["name"])
     files = files.assign(name=files["image"])
     rows = pd.concat([rows, files]) if len(files) else rows
-    return rows.rename_axis("row").assign(listed=~rows.index.isin(files.index))
+    return rows.rename_axis("row").assign(listed=np.arange(len(rows)) < len(looked.source.rows))
 
 
 def _named_images(looked: Inspection) -> pd.DataFrame:
     """Return file, reason and detail of the images to measure, indexed by name."""
-    named = looked.found[looked.found["name"] != ""]
-    files = named.drop_duplicates("name").set_index("name")[FILE_COLUMNS]
+    names = looked.found["name"]
+    first = first_places(text_keys(names)) == np.arange(len(names))
+    files = rows_where(looked.found, first & (names != "")).set_index("name")[FILE_COLUMNS]
     if UNLISTED in looked.rules.refused or not looked.unlisted:
         return files
     paths, names = list(looked.unlisted.values()), pd.Index(list(looked.unlisted), dtype="str")

@@ -138,7 +138,8 @@ def _group_duplicates(images: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     They are its own, that of the first with the same bytes, of the first that looks the same, and of the one that the
     rules merge it into.
     """
-    own, kept = np.arange(len(images)), np.flatnonzero(images["reason"].isna())
+    own = np.arange(len(images), dtype=np.int32)
+    kept = own[images["reason"].isna()]
     first, near, pair = own.copy(), own.copy(), own
     first[kept] = kept[first_places(text_keys(images["content"])[kept])]
     heads = kept[first[kept] == kept]

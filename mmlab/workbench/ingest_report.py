@@ -12,7 +12,7 @@ from mmlab.ingest import IngestResult, Inspection, OwnQueries, Rules
 from mmlab.items import is_among, write_items, write_table
 from mmlab.items.sentences import count_words
 from mmlab.items.tables import NEGATIVE, places_among, rows_where
-from mmlab.items.vector_files import text_keys
+from mmlab.items.vector_files import count_different
 from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, gallery, histogram, waterfall
@@ -142,10 +142,10 @@ class IngestReport(Report):
         """What must hold of the items, by claim, unless the rules allow otherwise."""
         named = self.texts["pair_id"][self.texts["origin"] != NEGATIVE]  # one made to be wrong has no image
         all_named = bool(is_among(named, self.images["pair_id"]).all())
-        contents = text_keys(self.images["content"])
+        contents = self.images["content"]
         return {
             "every text belongs to an image": all_named or "no image named" in self.rules.keep,
-            "no image occurs twice": len(np.unique(contents)) == len(contents)
+            "no image occurs twice": count_different(contents) == len(contents)
             or "duplicate image" in self.rules.keep,
         }
 
@@ -247,10 +247,10 @@ class IngestReport(Report):
             5
         """
         added = self.texts["pair_id"][self.texts["origin"].isin(ADDED_TEXTS)]
-        leading = self.images[is_among(self.images["pair_id"], added)].head(4)
-        others = self.images.index.difference(leading.index).to_series()
-        drawn = self.images.loc[others.sample(min(count - len(leading), len(others)), random_state=seed)]
-        shown = pd.concat([leading, drawn])
+        leading = np.flatnonzero(is_among(self.images["pair_id"], added))[:4]
+        others = pd.Series(np.delete(np.arange(len(self.images)), leading))
+        drawn = others.sample(min(count - len(leading), len(others)), random_state=seed)
+        shown = self.images.take([*leading, *drawn])
         texts = self.texts[is_among(self.texts["pair_id"], shown["pair_id"])].drop_duplicates("pair_id")
         whose = (" (" + texts["origin"] + ")").where(texts["origin"].isin(ADDED_TEXTS), "")
         captions = (texts["text"] + whose).set_axis(texts["pair_id"])
@@ -284,7 +284,7 @@ class IngestReport(Report):
         words = counted.map(count_words).astype(int)
         places = places_among(self.texts["pair_id"], self.images["pair_id"])
         per_image = pd.Series(np.bincount(places[places >= 0], minlength=len(self.images)))
-        shorter = self.images[["width", "height"]].min(axis="columns").dropna()
+        shorter = np.minimum(self.images["width"], self.images["height"]).dropna()
 
         def draw() -> "Figure":
             fig, axs = figure(3, width=10)

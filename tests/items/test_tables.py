@@ -72,6 +72,21 @@ def test_a_table_on_disk_is_what_it_was(two_a_block, index):
     assert [len(block) for block in in_blocks(table)] == [2, 2, 1]
 
 
+def test_numbers_of_a_table_on_disk_can_be_changed(two_a_block):
+    table = pd.DataFrame({"price": [1.0, 2, 3], "width": pd.array([4, None, 6], "Int32"), "count": [7, 8, 9]})
+    found = on_disk(in_blocks(table))
+    found.loc[0, ["price", "width", "count"]] = 5
+    assert found.iloc[0].tolist() == [5, 5, 5]
+    assert found.iloc[1:].equals(table.iloc[1:])
+
+
+def test_rows_that_follow_each_other_are_numbered_without_an_array(two_a_block):
+    table = pd.DataFrame({"text": list("abcde")}, pd.RangeIndex(1, 6, name="row"))
+    assert on_disk(in_blocks(table)).index.identical(table.index)
+    gap = on_disk(in_blocks(table.drop(index=3)))
+    assert gap.index.tolist() == [1, 2, 4, 5]
+
+
 def test_rows_of_a_table_on_disk_are_taken_without_joining_its_blocks(two_a_block):
     table = pd.DataFrame({"text": pd.array(["a long text " * 10_000] * 6, "str")})
     found = on_disk(in_blocks(table))

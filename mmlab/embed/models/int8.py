@@ -39,8 +39,8 @@ Project = Callable[[Inputs], torch.Tensor]
 def gains_from_int8() -> bool:
     """Return whether OpenVINO is installed and int8 is faster here than what torch computes.
 
-    It is where the processor multiplies int8, unless it multiplies tiles of bfloat16 as well (AMX): there bfloat16 takes
-    three quarters of int8's time (`make bench ONLY="embed-images embed-texts"`).
+    It is where the processor multiplies int8, unless it multiplies tiles of bfloat16 as well (AMX): there bfloat16
+    takes three quarters of int8's time (`make bench ONLY="embed-images embed-texts"`).
     """
     return bool(find_spec("openvino")) and _has("avx512_vnni", "avx_vnni") and not _has("amx_bf16")
 

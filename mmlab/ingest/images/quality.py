@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +23,7 @@ from mmlab.items import ImageError
 from mmlab.items.files import open_regular
 from mmlab.items.images import accept_as_is, open_measured
 from mmlab.items.parameter_table import check_values
-from mmlab.items.tables import TableOnDisk, first_places, in_blocks, on_disk, places_among
+from mmlab.items.tables import TableOnDisk, array_on_disk, first_places, in_blocks, on_disk, places_among
 from mmlab.items.vector_files import blocks_of, text_keys
 from mmlab.items.workers import UNSEEN, RayCluster, check_seen, count_cores
 
@@ -258,6 +258,10 @@ def quality_flags(facts: pd.DataFrame) -> pd.DataFrame:
     facts: the fields of ImageFacts. Sharpness is the variance of the Laplacian (Pech-Pacheco et al., Diatom
     autofocusing in brightfield microscopy, ICPR 2000). A tiny, dark or blank image is not called blurred as well.
     """
+    return pd.concat([_flags_of(block) for block in in_blocks(facts)])
+
+
+def _flags_of(facts: pd.DataFrame) -> pd.DataFrame:
     numbers = facts[["width", "height", "brightness", "contrast", "sharpness"]].astype("float64")
     size = numbers[["width", "height"]]
     shorter, longer = size.min(axis=1), size.max(axis=1)
@@ -273,14 +277,14 @@ MAX_BITS = 16  # more are no resemblance, and need too many probes
 MAX_COLOUR_DIFFERENCE = 22  # of 255, in any cell; tuned on drawn products that differ in colour only
 MAX_GAIN = 1.3  # brightness may differ by this factor
 MAX_NEIGHBOURS = 64  # in a larger bucket of a band, each hash is compared with so many near it in order
-PAIRS_PER_BATCH = 1 << 16
+ROWS_PER_BATCH, PAIRS_PER_BATCH = 1 << 14, 1 << 16
 MAX_ROUNDS = 1000  # first images of one cluster; an image that is like none of them stays alone
 
 Pairs = tuple[np.ndarray, np.ndarray]  # two arrays of row numbers, (n,) int64
 
 
 def near_duplicates(facts: pd.DataFrame, bits: int) -> np.ndarray:
-    """Return for each image the place of the first of its group, int64 (N,): its own where it is alone or the first.
+    """Return for each image the place of the first of its group, int32 (N,): its own where it is alone or the first.
 
     facts: `phash` and `signature` of ImageFacts, none missing; images with the same bytes may be among them and join.
     bits: how many bits of the hash may differ, 0 to 16; ValueError for another number.
@@ -299,19 +303,20 @@ def near_duplicates(facts: pd.DataFrame, bits: int) -> np.ndarray:
 
 
 def _decode_hashes(hashes: pd.Series) -> np.ndarray:
-    """Return hashes of 16 hexadecimal digits as (n,) uint64."""
-    rows = [np.frombuffer(bytes.fromhex("".join(block)), ">u8") for block in in_blocks(hashes)]
-    return np.concatenate(rows).astype(np.uint64)
+    """Return hashes of 16 hexadecimal digits as (n,) uint64, in a file."""
+    return array_on_disk(
+        np.frombuffer(bytes.fromhex("".join(block)), ">u8").astype(np.uint64) for block in in_blocks(hashes)
+    )
 
 
 def _decode_colours(signatures: pd.Series) -> np.ndarray:
-    """Return the colours as (n, values) uint8."""
+    """Return the colours as (n, values) uint8, in a file."""
     if signatures.empty:
         return np.zeros((0, 3), np.uint8)
-    rows = [
-        np.frombuffer(b"".join(map(base64.b64decode, block)), np.uint8) for block in in_blocks(signatures)
-    ]
-    return np.concatenate(rows).reshape(len(signatures), -1)
+    return array_on_disk(
+        np.frombuffer(b"".join(map(base64.b64decode, block)), np.uint8).reshape(len(block), -1)
+        for block in in_blocks(signatures)
+    )
 
 
 def _are_near(a: np.ndarray, b: np.ndarray, hashes: np.ndarray, colours: np.ndarray, bits: int) -> np.ndarray:
@@ -331,7 +336,7 @@ def _cluster(hashes: np.ndarray, colours: np.ndarray, bits: int) -> np.ndarray:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    labels = np.arange(len(hashes))
+    labels = np.arange(len(hashes), dtype=np.int32)
     for a, b in _candidates(hashes, colours, bits):
         apart = labels[a] != labels[b]
         a, b = a[apart], b[apart]
@@ -355,11 +360,27 @@ def _candidates(hashes: np.ndarray, colours: np.ndarray, bits: int) -> Iterator[
         radius = bits // BANDS - (band > bits % BANDS)
         start = BAND_BITS * band
         rotated = np.bitwise_or(hashes << np.uint64(start), _shift_right(hashes, 64 - start))
-        order = np.lexsort((tone, rotated))
-        values = (rotated[order] >> np.uint64(64 - BAND_BITS)).astype(np.int64)
+        order = np.lexsort((tone, rotated)).astype(np.int32)
+        values = (rotated[order] >> np.uint64(64 - BAND_BITS)).astype(np.int32)
         starts = np.searchsorted(values, np.arange((1 << BAND_BITS) + 1))
-        for flip in _flips(radius):
-            yield from _pair_rows(order, values, starts, flip)
+        begins = range(0, len(order), ROWS_PER_BATCH)
+        yield from _in_batches(
+            pairs
+            for flip, begin in product(_flips(radius), begins)
+            for pairs in _pair_rows(begin, order, values, starts, flip)
+        )
+
+
+def _in_batches(some: Iterable[Pairs]) -> Iterator[Pairs]:
+    """Yield pairs about PAIRS_PER_BATCH at a time, since joining what is near costs as much as there are images."""
+    waiting: list[Pairs] = []
+    for pairs in some:
+        waiting.append(pairs)
+        if sum(len(rows) for rows, _ in waiting) >= PAIRS_PER_BATCH:
+            yield np.concatenate([a for a, _ in waiting]), np.concatenate([b for _, b in waiting])
+            waiting = []
+    if waiting:
+        yield np.concatenate([a for a, _ in waiting]), np.concatenate([b for _, b in waiting])
 
 
 def _shift_right(hashes: np.ndarray, places: int) -> np.ndarray:
@@ -373,11 +394,16 @@ def _flips(radius: int) -> Iterator[int]:
             yield sum(1 << place for place in places)
 
 
-def _pair_rows(order: np.ndarray, values: np.ndarray, starts: np.ndarray, flip: int) -> Iterator[Pairs]:
-    """Yield the pairs whose values differ in just the bits of `flip`, each once, MAX_NEIGHBOURS a row at most."""
-    rows = np.arange(len(values))
+def _pair_rows(
+    begin: int, order: np.ndarray, values: np.ndarray, starts: np.ndarray, flip: int
+) -> Iterator[Pairs]:
+    """Yield the pairs whose values differ in just the bits of `flip`, each once, MAX_NEIGHBOURS a row at most.
+
+    begin: the first of the ROWS_PER_BATCH rows whose pairs with later ones are yielded.
+    """
+    rows = np.arange(begin, min(begin + ROWS_PER_BATCH, len(order)))
     if flip:
-        rows = rows[values < values ^ flip]
+        rows = rows[values[rows] < values[rows] ^ flip]
     first = starts[values[rows] ^ flip] if flip else rows + 1
     end = starts[(values[rows] ^ flip) + 1]
     if flip:  # in a large bucket, the part that lies as far along as the row does in its own bucket
@@ -395,7 +421,7 @@ def _pair_rows(order: np.ndarray, values: np.ndarray, starts: np.ndarray, flip: 
 
 def _first_of_group(labels: np.ndarray, hashes: np.ndarray, colours: np.ndarray, bits: int) -> np.ndarray:
     """Return the first row of each row's group: in rounds, the first row left of each cluster takes what is near."""
-    firsts = np.arange(len(labels))
+    firsts = np.arange(len(labels), dtype=np.int32)
     left = firsts[np.bincount(labels, minlength=len(labels))[labels] > 1]
     for _ in range(MAX_ROUNDS):
         if not len(left):

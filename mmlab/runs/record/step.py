@@ -39,7 +39,7 @@ from mmlab.visualize import Html, table
 from mmlab.visualize.markup import render_markdown
 
 T = TypeVar("T")
-GROWN_BYTES = 16 << 20  # since memory was last given back
+GROWN_BYTES = 4 << 20  # since memory was last given back
 
 
 @dataclass
