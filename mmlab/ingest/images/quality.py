@@ -375,12 +375,16 @@ def _in_batches(some: Iterable[Pairs]) -> Iterator[Pairs]:
     """Yield pairs about PAIRS_PER_BATCH at a time, since joining what is near costs as much as there are images."""
     waiting: list[Pairs] = []
     for pairs in some:
-        waiting.append(pairs)
-        if sum(len(rows) for rows, _ in waiting) >= PAIRS_PER_BATCH:
-            yield np.concatenate([a for a, _ in waiting]), np.concatenate([b for _, b in waiting])
+        if sum(len(rows) for rows, _ in [*waiting, pairs]) > PAIRS_PER_BATCH:
+            yield _joined(waiting)
             waiting = []
-    if waiting:
-        yield np.concatenate([a for a, _ in waiting]), np.concatenate([b for _, b in waiting])
+        waiting.append(pairs)
+    yield _joined(waiting)
+
+
+def _joined(some: list[Pairs]) -> Pairs:
+    none = np.empty(0, np.int32)
+    return np.concatenate([none, *(a for a, _ in some)]), np.concatenate([none, *(b for _, b in some)])
 
 
 def _shift_right(hashes: np.ndarray, places: int) -> np.ndarray:
