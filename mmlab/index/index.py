@@ -143,10 +143,14 @@ class Index:
         """
         if diversity is not None:
             check_value("diversity", diversity, Number(0, 1))
-        options: SearchOptions = {"exact": exact, "ef": ef, "quantized": quantized, "rescore": rescore}
-        options |= {"oversampling": oversampling, "diversity": diversity}
-        options |= {"examples": examples} if examples else {}
-        options |= {"boost": boost} if boost else {}
+        options: SearchOptions = {
+            "exact": exact, "ef": ef, "quantized": quantized, "rescore": rescore,
+            "oversampling": oversampling, "diversity": diversity,
+        }  # fmt: skip
+        if examples:
+            options["examples"] = examples
+        if boost:
+            options["boost"] = boost
         name = self.collection(queries.space, to)
         if group_by_pair:
             with self.session():

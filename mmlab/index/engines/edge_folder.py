@@ -167,9 +167,11 @@ class FolderLock:
                 self._threads.release()
 
     def _hold(self, deadline: float, wait: float) -> None:
-        if self._owner.is_locked and self._was_replaced():
+        held = self._owner.is_locked
+        if held and self._was_replaced():
             self._release()
-        if not self._owner.is_locked:
+            held = False
+        if not held:
             self._acquire(deadline, wait)
 
     def _keep(self, seconds: float) -> None:
