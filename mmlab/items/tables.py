@@ -382,10 +382,8 @@ def _read_numbers(column: pa.ChunkedArray, span: Span, file: IO[bytes], dtype: A
 
 def _range_or_index(numbers: np.ndarray, name: Any) -> pd.Index:
     """Return an index of row numbers, without an array where they follow each other."""
-    follow = all(
-        (np.diff(numbers[part.start : part.stop + 1]) == 1).all() for part in blocks_of(len(numbers))
-    )
-    if follow:
+    follow = (np.diff(numbers[part.start : part.stop + 1]) == 1 for part in blocks_of(len(numbers)))
+    if numbers.dtype == np.int64 and all(map(np.all, follow)):
         return pd.RangeIndex(numbers[0], numbers[-1] + 1, name=name)
     return pd.Index(numbers, copy=False, name=name)
 

@@ -129,13 +129,13 @@ def test_one_block_stays_in_memory_and_none_is_an_empty_table():
     assert on_disk(in_blocks(table[:0])).empty
 
 
-@given(st.lists(st.text(max_size=2)))
-def test_places_in_the_same_ids_are_found_without_a_table(texts):
+@settings(deadline=None)
+@given(st.lists(st.none() | st.text(max_size=2)), st.lists(st.none() | st.text(max_size=2)))
+def test_places_among_many_ids_are_those_of_a_search_by_hand(ids, known):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ROWS_PER_BLOCK", 1)
-        assert places_among(texts, pd.Series(texts, dtype="str")).tolist() == [
-            texts.index(one) for one in texts
-        ]
+        patch.setattr(module, "MANY_IDS", 0)
+        expected = [known.index(name) if name in known else -1 for name in ids]
+        assert places_among(pd.Series(ids, dtype="str"), pd.Series(known, dtype="str")).tolist() == expected
 
 
 @given(st.lists(st.text(max_size=3)))

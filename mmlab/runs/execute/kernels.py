@@ -54,12 +54,13 @@ MAX_LEFT_BYTES = 2 << 30
 # Threads of numpy, torch and scikit-learn that wait for work sleep, and leave the core to other kernels. Without it two
 # kernels need a sixth more processor time. 2 ** 4 turns of a loop; the default is 2 ** 26, a fiftieth of a second.
 # Arrow's own allocator keeps a third of the memory that 01 has freed of its tables; the system's gives it back. The C
-# library keeps what threads have freed in up to 8 places a core: 45 MB in 02 after 100,000 images, less in two places.
+# library keeps what threads have freed apart, in up to 8 arenas a core: 50 MB in 02 after 100,000 images, 45 with two
+# arenas, 4 with one, in the same time.
 KERNEL_SETTINGS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "OPENBLAS_THREAD_TIMEOUT": "4",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_ARENA_MAX": "1",
 }
 LOAD_MODELS = "import torch, transformers.models.clip.modeling_clip, transformers.models.auto.processing_auto"
 LAY_OUT_MAPS = """
