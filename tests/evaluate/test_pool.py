@@ -62,7 +62,7 @@ def test_kappa_is_agreement_beyond_chance():
     assert row["kappa"] == pytest.approx((0.8 - 0.52) / 0.48)
     assert row["low"] == pytest.approx(row["kappa"] - 1.96 * (0.8 * 0.2 / 10) ** 0.5 / 0.48)
     assert row["high"] == 1.0  # a kappa is no larger
-    assert "one and two agree on 80 of 100 of 10 hits (Cohen's kappa 0.58" in summarize_agreement(
+    assert "one and two agree on 8 of 10 hits (Cohen's kappa 0.58" in summarize_agreement(
         cohens_kappa(labels)
     )
 

@@ -77,7 +77,7 @@ def test_a_second_person_judges_the_same_hits_and_the_agreement_is_shown(panel, 
     panel.by.value = "two"
     assert panel.grid.labels == {}  # what the first one said is not shown
     panel.grid.press("y", images[0])
-    assert "one and two agree on 100 of 100 of 1 hits" in panel.agreed.value
+    assert "one and two agree on 1 of 1 hit " in panel.agreed.value
     panel.grid.press("y", images[1])
     assert panel.agreement["agreed"].tolist() == [0.5]
 

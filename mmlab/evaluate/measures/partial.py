@@ -34,6 +34,7 @@ from mmlab.evaluate.measures.qrels import add_judgement, match_hits, read_labels
 from mmlab.evaluate.measures.scoring import NDCG, score_ranks
 from mmlab.items import QREL_COLUMNS, RANKING_COLUMNS, check_columns, is_among
 from mmlab.items.rankings import finite_scores, ranks
+from mmlab.items.sentences import count
 from mmlab.items.tables import Ids, TooFew, places_among
 
 JUDGED_CUTOFF = 10
@@ -100,15 +101,15 @@ def score_partial(rankings: pd.DataFrame, qrels: pd.DataFrame) -> pd.DataFrame:
     place, hits = _in_order(rankings, known, queries)
     own = places_among(known["query_id"], queries)
     wrong = np.bincount(own[(own >= 0) & (known["relevance"] == 0)], minlength=len(queries))
-    count = np.bincount(places_among(right["query_id"], queries), minlength=len(queries))
+    given = np.bincount(places_among(right["query_id"], queries), minlength=len(queries))
     condensed = np.full(len(known) + 1, np.nan)
     condensed[place[hits.judged]] = hits.before(hits.judged)[hits.judged] + 1
     found = condensed[:-1][(known["relevance"] > 0).to_numpy()]
     table = score_ranks(right.assign(rank=found), CONDENSED).add_prefix("condensed ")
     scores = {
         JUDGED: _judged(hits),
-        "bpref": _bpref(hits, count, wrong),
-        "infAP": _inferred_average_precision(hits, count),
+        "bpref": _bpref(hits, given, wrong),
+        "infAP": _inferred_average_precision(hits, given),
         **_rank_biased_precision(hits),
     }
     return pd.concat([pd.DataFrame({"query_id": queries, **scores}), table.iloc[:, 1:]], axis="columns")
@@ -299,8 +300,8 @@ def summarize_agreement(agreement: pd.DataFrame) -> str:
     if agreement.empty:
         raise TooFew("no two people have judged the same hit yet, so their agreement is not known")
     parts = [
-        f"{row['first']} and {row['second']} agree on {100 * row['agreed']:.0f} of 100 of {row['answers']:,} hits "
-        f"(Cohen's kappa {row['kappa']:.2f}, {row['low']:.2f} to {row['high']:.2f})"
+        f"{row['first']} and {row['second']} agree on {row['agreed'] * row['answers']:,.0f} of "
+        f"{count(row['answers'], 'hit')} (Cohen's kappa {row['kappa']:.2f}, {row['low']:.2f} to {row['high']:.2f})"
         for row in agreement.to_dict("records")
     ]
     return "; ".join(parts) + "."
