@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import mmlab.index.engines.edge_folder as module
 from mmlab.index import StoreTaken, open_store
 from mmlab.index.store.schema import Schema
 from mmlab.items import Space, Vectors
@@ -235,3 +236,15 @@ def test_threads_share_a_store_that_opens_and_closes_all_the_time(tmp_path):
         counts = threads.map(lambda i: stores[i % 4].count("demo"), range(60))
         assert set(counts) == {3}
     stores[0].close()
+
+
+def test_a_kept_store_is_not_looked_at_after_every_session(tmp_path, monkeypatch):
+    """A look at whether another process waits takes as long as a search: one of 20 sessions has one at most."""
+    monkeypatch.setattr(module, "KEEPER_SECONDS", 3600)
+    lock, looks = module.FolderLock(tmp_path / "store", lambda: None), []
+    monkeypatch.setattr(lock, "_is_wanted", lambda: looks.append(setattr(lock, "_looked", time.monotonic())))
+    for _ in range(20):
+        lock.take(wait=1)
+        lock.leave(keep=60)
+    lock.release()
+    assert len(looks) <= 1

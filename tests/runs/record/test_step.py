@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+import mmlab.runs.record.step as module
 from mmlab.runs import StaleInput, begin_step, read_manifest, start_step
 from mmlab.runs.record.run_files import check_store
 from mmlab.runs.record.step import copy_on_write
@@ -245,3 +246,13 @@ def test_a_store_that_a_step_was_given_is_one_that_the_user_named():
     assert check_store("b", "http://127.0.0.1:6333") == "http://127.0.0.1:6333"
     with pytest.raises(ValueError, match="its manifest alone names the store"):
         check_store("b", "None")
+
+
+def test_memory_is_given_back_each_time_that_the_process_has_grown(monkeypatch):
+    """Of 3 units, 1 is left when memory was given back; 2 have not grown by more than a unit since, 2.5 have."""
+    held, given = iter([3, 1, 2, 2.5, 1.5, 2]), []
+    monkeypatch.setattr(module, "_own_bytes", lambda: next(held) * module.GROWN_BYTES)
+    monkeypatch.setattr(module, "release_spare_memory", lambda: given.append("given back"))
+    release = module._Release()
+    counts = [release(None) or len(given) for _ in range(4)]
+    assert counts == [1, 1, 2, 2]
