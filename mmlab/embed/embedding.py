@@ -28,8 +28,8 @@ from mmlab.items.files import SqliteFile
 from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.sentences import count, long_time, milliseconds
-from mmlab.items.tables import SKIPPED_COLUMNS, check_items, first_places, in_blocks, on_disk, rows_where
-from mmlab.items.vector_files import VectorWriter, release_spare_memory, text_keys
+from mmlab.items.tables import SKIPPED_COLUMNS, check_items, in_blocks, is_first, on_disk, rows_where
+from mmlab.items.vector_files import VectorWriter, release_spare_memory
 from mmlab.items.vectors import DENSE, LATE, SPARSE
 
 CONTENTS_PER_QUERY = 1000
@@ -346,7 +346,7 @@ def _fill_cache(
 
 def _missing(rows: pd.DataFrame, space: Space, cache: VectorCache, asks: bool) -> pd.DataFrame:
     """Return the first row of each content that the cache does not know."""
-    first = pd.Series(first_places(text_keys(rows["content"])) == np.arange(len(rows)), rows.index)
+    first = pd.Series(is_first(rows["content"]), rows.index)
     blocks = in_blocks(rows_where(rows, first))
     return on_disk(block[~cache.knows(_cache_contents(block, asks), space)] for block in blocks)
 

@@ -30,8 +30,8 @@ from mmlab.ingest.texts.captioner import GENERATED, OCR, OcrMissing, read_printe
 from mmlab.ingest.texts.cleaning import clean_texts, read_replacements
 from mmlab.items import data, is_among
 from mmlab.items.files import resolve
-from mmlab.items.tables import first_places, in_blocks, on_disk, rows_where
-from mmlab.items.vector_files import release_spare_memory, text_keys
+from mmlab.items.tables import in_blocks, is_first, on_disk, rows_where
+from mmlab.items.vector_files import release_spare_memory
 
 # What ingest reads of a source; the rest is the label and the user's columns, which go through as they are.
 SOURCE_COLUMNS = [
@@ -235,8 +235,7 @@ def _rows_to_ingest(looked: Inspection) -> pd.DataFrame:
 def _named_images(looked: Inspection) -> pd.DataFrame:
     """Return file, reason and detail of the images to measure, indexed by name."""
     names = looked.found["name"]
-    first = first_places(text_keys(names)) == np.arange(len(names))
-    files = rows_where(looked.found, first & (names != "")).set_index("name")[FILE_COLUMNS]
+    files = rows_where(looked.found, is_first(names) & (names != "")).set_index("name")[FILE_COLUMNS]
     if UNLISTED in looked.rules.refused or not looked.unlisted:
         return files
     paths, names = list(looked.unlisted.values()), pd.Index(list(looked.unlisted), dtype="str")

@@ -199,6 +199,16 @@ def first_places(keys: np.ndarray) -> np.ndarray:
     return found
 
 
+def is_first(texts: pd.Series) -> np.ndarray:
+    """Return which of the texts (N,) have not come before, bool (N,), without a table of them in memory.
+
+    >>> is_first(pd.Series(["a mug", "a cup", "a mug"], dtype="str")).tolist()
+    [True, True, False]
+    """
+    found: np.ndarray = first_places(text_keys(texts)) == np.arange(len(texts))
+    return found
+
+
 def text_array(ids: Ids) -> pa.Array:
     """Return ids (N,) as Arrow's large_string, without a copy where pandas holds them so; missing ones stay missing.
 

@@ -31,8 +31,7 @@ from mmlab.items.parameter_table import check_values
 from mmlab.items.ragged_vectors import AnyVectors
 from mmlab.items.rankings import opposite_modality
 from mmlab.items.sentences import count, milliseconds
-from mmlab.items.tables import first_places, in_blocks
-from mmlab.items.vector_files import text_keys
+from mmlab.items.tables import in_blocks, is_first
 from mmlab.items.vectors import DENSE, LATE, SPARSE, main_vectors
 from mmlab.retrieve.query.rank import who_ask
 from mmlab.retrieve.query_trials import summarize_filters, target_of, try_filters
@@ -276,7 +275,7 @@ class EmbedReport(Report):
     def _draw_pairs(self, seed: int) -> tuple[pd.DataFrame, str]:
         """Return the items of at most PAIRS_COMPARED pairs, and a sentence where these were drawn from more."""
         pairs = self.items["pair_id"]
-        pairs = pairs[first_places(text_keys(pairs)) == np.arange(len(pairs))]
+        pairs = pairs[is_first(pairs)]
         if len(pairs) <= PAIRS_COMPARED:
             return self.items, ""
         drawn = pairs.sample(PAIRS_COMPARED, random_state=seed)

@@ -23,8 +23,8 @@ from mmlab.items import ImageError
 from mmlab.items.files import open_regular
 from mmlab.items.images import accept_as_is, open_measured
 from mmlab.items.parameter_table import check_values
-from mmlab.items.tables import TableOnDisk, array_on_disk, first_places, in_blocks, on_disk, places_among
-from mmlab.items.vector_files import blocks_of, text_keys
+from mmlab.items.tables import TableOnDisk, array_on_disk, in_blocks, is_first, on_disk, places_among
+from mmlab.items.vector_files import blocks_of
 from mmlab.items.workers import UNSEEN, RayCluster, check_seen, count_cores
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def measure_images(
     from tqdm.auto import tqdm
 
     named = pd.Series(files, dtype="str")
-    paths = named[first_places(text_keys(named)) == np.arange(len(named))]
+    paths = named[is_first(named)]
     found, decoded = _FactsByPath(), 0
     bar = tqdm(total=len(paths), desc="images", unit="image", disable=not progress)
     with bar, ThreadPoolExecutor(count_cores()) as threads, _measuring(engine, threads) as measure:
