@@ -27,6 +27,7 @@ FLOOR = 380  # pixels from the top to where the floor begins
 VARIANTS = 6  # of each place
 
 Colour = tuple[int, ...]  # red, green and blue, 0 to 255
+Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels, the last two just outside
 
 
 @cache
@@ -245,6 +246,7 @@ LIGHTS = {
 }
 
 
+SHADOW_BLUR, BORDER = 5, 6  # pixels
 MAX_PROCESSES = 8
 
 
@@ -267,9 +269,11 @@ def draw_product(product: Product) -> Image.Image:
     image = _crop_backdrop(product, rng)
     ink_map, placements = _draw_ink_map(product, rng)
     _cast_shadow(image, placements)
-    alpha = ink_map.point(lambda ink: 255 if ink else 0).reduce(OVERSAMPLING)
-    ink_map.putpalette(mix_palette(product.colour, rng))
-    image.paste(_shade_borders(ink_map.convert("RGB").reduce(OVERSAMPLING), alpha), mask=alpha)
+    box = _box_around(ink_map)
+    shape = ink_map.crop([OVERSAMPLING * edge for edge in box])  # most of the map is empty
+    alpha = shape.point(lambda ink: 255 if ink else 0).reduce(OVERSAMPLING)
+    shape.putpalette(mix_palette(product.colour, rng))
+    image.paste(_shade_borders(shape.convert("RGB").reduce(OVERSAMPLING), alpha, box), box, mask=alpha)
     return _apply_light(image, product, rng)
 
 
@@ -311,7 +315,7 @@ def _draw_ink_map(product: Product, rng: np.random.Generator) -> tuple[Image.Ima
     placement = Placement(x, GROUND - half + rng.uniform(-6, 4), half)
     SHAPES[product.category](placement.pen(ink_map, product.angle))
     if product.pattern != "plain":
-        ink_map = _apply_pattern(ink_map, product, placement)
+        _apply_pattern(ink_map, product, placement)
     if not product.companion:
         return ink_map, [placement]
     beside = IMAGE_SIDE / 2 + product.side * (IMAGE_SIDE / 2 - COMPANION_HALF_SIZE - rng.uniform(4, 12))
@@ -320,18 +324,23 @@ def _draw_ink_map(product: Product, rng: np.random.Generator) -> tuple[Image.Ima
     return ink_map, [placement, companion]
 
 
-def _apply_pattern(ink_map: Image.Image, product: Product, placement: Placement) -> Image.Image:
+def _box_around(ink_map: Image.Image) -> Box:
+    """Return the box around what was drawn, in pixels of the image."""
+    left, top, right, bottom = ink_map.getbbox() or (0, 0, 1, 1)
+    return left // OVERSAMPLING, top // OVERSAMPLING, -(-right // OVERSAMPLING), -(-bottom // OVERSAMPLING)
+
+
+def _apply_pattern(ink_map: Image.Image, product: Product, placement: Placement) -> None:
     """Turn part of the body's ink into the accent, in the object's own coordinates."""
-    left, top, right, bottom = ink_map.getbbox() or (0, 0, 0, 0)
+    box = left, top, right, bottom = ink_map.getbbox() or (0, 0, 0, 0)
     x, y, half = (OVERSAMPLING * pixels for pixels in placement)
     across = (np.arange(left, right, dtype=np.float32) - x)[None, :] / half
     down = (np.arange(top, bottom, dtype=np.float32) - y)[:, None] / half
     cos, sin = math.cos(math.radians(product.angle)), math.sin(math.radians(product.angle))
     accented = PATTERNS[product.pattern](across * cos + down * sin, down * cos - across * sin)
-    inks = np.array(ink_map)
-    shape = inks[top:bottom, left:right]
-    shape[accented & (shape == INKS.index("body"))] = INKS.index("accent")
-    return Image.fromarray(inks)
+    inks = np.array(ink_map.crop(box))
+    inks[accented & (inks == INKS.index("body"))] = INKS.index("accent")
+    ink_map.paste(Image.fromarray(inks), box)
 
 
 def _cast_shadow(image: Image.Image, placements: list[Placement]) -> None:
@@ -340,23 +349,44 @@ def _cast_shadow(image: Image.Image, placements: list[Placement]) -> None:
     for x, y, half in placements:
         foot = y + half
         draw.ellipse((x - half * 0.95, foot - half * 0.13, x + half * 1.1, foot + half * 0.13), fill=130)
-    image.paste((16, 14, 24), mask=shadow.filter(ImageFilter.BoxBlur(5)).filter(ImageFilter.BoxBlur(5)))
+    box = _grow(shadow.getbbox() or (0, 0, 1, 1), 2 * SHADOW_BLUR + 1)
+    soft = shadow.crop(box).filter(ImageFilter.BoxBlur(SHADOW_BLUR)).filter(ImageFilter.BoxBlur(SHADOW_BLUR))
+    image.paste((16, 14, 24), box, mask=soft)
 
 
-def _shade_borders(colours: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Make the shapes look round: darker towards their lower right border, lighter towards the upper left one."""
-    solid = np.asarray(alpha.filter(ImageFilter.BoxBlur(6)), dtype=np.float32) / 255
-    away, towards = np.roll(solid, (-6, -6), (0, 1)), np.roll(solid, (6, 6), (0, 1))
-    light = 1.0 - 0.42 * (1 - away) + 0.2 * (1 - towards)
-    return Image.fromarray(np.clip(np.asarray(colours) * light[..., None], 0, 255).astype(np.uint8))
+def _grow(box: Box, margin: int) -> Box:
+    """Return the box with a margin around it, as far as the image goes."""
+    left, top, right, bottom = box
+    least, most = (max(edge - margin, 0) for edge in (left, top)), (right + margin, bottom + margin)
+    return *least, *(min(edge, IMAGE_SIDE) for edge in most)
+
+
+def _shade_borders(colours: Image.Image, alpha: Image.Image, box: Box) -> Image.Image:
+    """Make the shapes look round: darker towards their lower right border, lighter towards the upper left one.
+
+    `box`: where in the image the colours and the alpha lie.
+    """
+    whole = Image.new("L", (IMAGE_SIDE, IMAGE_SIDE))
+    whole.paste(alpha, box)
+    around = _grow(box, 2 * BORDER + 1)
+    whole.paste(whole.crop(around).filter(ImageFilter.BoxBlur(BORDER)), around)
+    solid = np.asarray(whole, dtype=np.float32) / 255
+    away, towards = np.roll(solid, (-BORDER, -BORDER), (0, 1)), np.roll(solid, (BORDER, BORDER), (0, 1))
+    left, top, right, bottom = box
+    light = (1.0 - 0.42 * (1 - away) + 0.2 * (1 - towards))[top:bottom, left:right, None]
+    return Image.fromarray(_to_bytes(np.asarray(colours) * light))
 
 
 def _apply_light(image: Image.Image, product: Product, rng: np.random.Generator) -> Image.Image:
     colour = np.array(LIGHTS[product.light]) * rng.uniform(0.95, 1.05)
     across = np.linspace(-1, 1, IMAGE_SIDE, dtype=np.float32)
     falloff = 1 - 0.1 * (across[:, None] ** 2 + across[None, :] ** 2)
-    lit = np.asarray(image) * (falloff[..., None] * colour.astype(np.float32))
-    return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
+    return Image.fromarray(_to_bytes(np.asarray(image) * (falloff[..., None] * colour.astype(np.float32))))
+
+
+def _to_bytes(light: np.ndarray) -> np.ndarray:
+    """Return what a light that is never negative makes of colours, as uint8; the array is changed."""
+    return np.minimum(light, 255, out=light).astype(np.uint8)
 
 
 # A pattern is a function of the product's own coordinates. Arrays `u` and `v` are the distances to the right and down,

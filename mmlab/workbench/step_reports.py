@@ -41,7 +41,7 @@ from mmlab.visualize import Html, bars, figure
 from mmlab.visualize.bars import recall_panels
 from mmlab.visualize.curves import pair_histograms
 from mmlab.workbench.result import Report, Result, or_reason
-from mmlab.workbench.run_data import RunData, check_images, own_query_file
+from mmlab.workbench.run_data import KEEP_OPEN_SECONDS, RunData, check_images, own_query_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -386,7 +386,8 @@ class IndexReport(Report):
         layout = data.parameters.get("layout", "unified")
         given = {"layout": layout, **index_settings(data.parameters), **settings}
         vectors = data.vectors_of(data.retrievers)
-        index = build_index(open_store(data.store), data.name, data.items, vectors, **given)
+        store = open_store(data.store, keep_open=KEEP_OPEN_SECONDS)
+        index = build_index(store, data.name, data.items, vectors, **given)
         return cls(index, _asking(index, data), data.embedded_items, vectors)
 
     def _overview(self) -> Result:

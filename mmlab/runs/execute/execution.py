@@ -208,11 +208,11 @@ def run_notebooks(
         closing(start_kernels(coming, complete, values.get("models", ()))) as kernels,
     ):
         copies.mkdir(exist_ok=True)
-        written = []
+        written, names = [], [notebook.stem for notebook in coming]
         for kernel, notebook, known in zip(kernels, coming, complete, strict=True):
             own = {key: value for key, value in known.items() if key in values}
             execute(notebook, copies / notebook.name, own, kernel, bar)
-            written.append(pages.submit(write_page, copies / notebook.name, folder))
+            written.append(pages.submit(write_page, copies / notebook.name, folder, names))
     for page in written:
         page.result()
     return folder

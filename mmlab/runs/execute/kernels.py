@@ -7,10 +7,10 @@ one's own, the opened one among them, lie in `work/`, which git ignores.
 Kernels that execute a run are handed from one notebook to the next: two and one for the maps serve one run, a pool
 serves several at a time.
 
-A kernel works ahead for a notebook while the notebook before runs: it loads or computes what the notebook will wait
-for. That saves time and nothing else. Processor seconds on the machine of the benches, where the demo needs 60 in all
-the first time and 30 the second: torch and transformers 3.4, the maps of 06 9.5 unless they are known, of which
-compiling umap takes 4 once in an installation.
+A kernel works ahead for a notebook while the notebooks before run: it loads or computes what the notebook will wait
+for. That saves time and nothing else. Processor seconds on the machine of the benches, where the demo needs 80 in all
+the first time and 38 the second: the workbench 1.0, matplotlib 0.3, torch and transformers 4.1, scipy's statistics 1.2,
+the maps of 06 11 unless they are known, of which compiling umap takes 4 once in an installation.
 """
 
 import json
@@ -21,6 +21,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +63,24 @@ KERNEL_SETTINGS = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "1",
 }
+LOAD_WORKBENCH = "import mmlab.workbench, matplotlib.pyplot"
 LOAD_MODELS = "import torch, transformers.models.clip.modeling_clip, transformers.models.auto.processing_auto"
 LAY_OUT_MAPS = """
 import mmlab
 settings = {"umap_neighbours": umap_neighbours, "perplexity": perplexity, "seed": seed}
 mmlab.open_run(name).map(sample, group_by, **settings).points
+mmlab.visualize.map_layout.load_sklearn()
 """
+ALONE = "06_visualize"
 # What a kernel does ahead of a notebook: Python with the notebook's parameters as names.
-AHEAD = {"02_embed": LOAD_MODELS, "04_retrieve": LOAD_MODELS, "06_visualize": LAY_OUT_MAPS}
-ALONE = "06_visualize"  # needs nothing of the notebooks after 02, and its maps take longest
+AHEAD = {
+    "01_ingest": LOAD_WORKBENCH,
+    "02_embed": f"{LOAD_WORKBENCH}\n{LOAD_MODELS}",
+    "03_index": f"{LOAD_WORKBENCH}, scipy.stats",
+    "04_retrieve": f"{LOAD_WORKBENCH}, scipy.stats, mmlab.panels\n{LOAD_MODELS}",
+    "05_evaluate": f"{LOAD_WORKBENCH}, scipy.stats",
+    ALONE: LOAD_WORKBENCH + LAY_OUT_MAPS,
+}
 START_TIMEOUT_S = 300
 EMPTY_TIMEOUT_S = 60
 # what `empty_kernel` raises for a kernel that died or hangs
@@ -193,8 +203,8 @@ def work_ahead(notebook: Path, parameters: Mapping[str, Any]) -> str:
 
     An error in it stays without consequence: the notebook meets it too, and says so.
 
-    >>> work_ahead(Path("01_ingest.ipynb"), {})
-    ''
+    >>> work_ahead(Path("03_index.ipynb"), {})
+    "exec('import mmlab.workbench, matplotlib.pyplot', {})"
     """
     code = AHEAD.get(notebook.stem)
     return f"exec({code!r}, {dict(parameters)!r})" if code else ""
@@ -203,26 +213,34 @@ def work_ahead(notebook: Path, parameters: Mapping[str, Any]) -> str:
 def start_kernels(
     notebooks: Sequence[Path], parameters: Sequence[Mapping[str, Any]], models: Sequence[str] = ()
 ) -> Generator[Kernel, None, None]:
-    """Yield a kernel for each notebook; two take turns, and while one runs a notebook the other works ahead.
+    """Yield a kernel for each notebook; two take turns, and while one runs a notebook the other is made ready.
 
     06 has a kernel of its own, which lays out its maps from the third notebook on. Imported modules stay loaded between
     notebooks, and variables are cleared. `parameters`: all of each notebook. Close the generator to end the kernels.
     """
     ahead = [work_ahead(*each) for each in zip(notebooks, parameters, strict=True)]
     alone = [place for place, notebook in enumerate(notebooks) if notebook.stem == ALONE and place > 2]
-    kernels = [start_kernel(notebook, models, ahead[place]) for place, notebook in enumerate(notebooks[:2])]
-    try:
-        for place in range(len(notebooks)):
-            if place == 2:
-                kernels += [start_kernel(notebooks[own], models, ahead[own]) for own in alone]
-            turn = 2 if place in alone else place % 2
-            yield kernels[turn]
-            if place + 2 < len(notebooks) and place + 2 not in alone:
-                coming = notebooks[place + 2]
-                kernels[turn] = _ready_kernel(kernels[turn], coming, models, ahead[place + 2])
-    finally:
-        for kernel in kernels:
-            shut_down(kernel)
+    in_turn = [place for place in range(len(notebooks)) if place not in alone]
+    following = dict(zip(in_turn, in_turn[2:], strict=False))
+    begun = {0: in_turn[:2], 2: alone}  # before which notebook new kernels are started, and for which
+    ready: dict[int, Future[Kernel]] = {}
+    with ThreadPoolExecutor(1) as thread:
+
+        def prepare(place: int, kernel: Kernel | None = None) -> None:
+            ready[place] = thread.submit(_ready_kernel, notebooks[place], models, ahead[place], kernel)
+
+        try:
+            for place in range(len(notebooks)):
+                for other in begun.get(place, ()):
+                    prepare(other)
+                kernel = ready[place].result()
+                yield kernel
+                if place in following:
+                    prepare(following[place], kernel)
+        finally:
+            for each in ready.values():
+                if each.exception() is None:
+                    shut_down(each.result())
 
 
 class KernelPool:
@@ -281,14 +299,15 @@ class KernelPool:
             shut_down(kernel)
 
 
-def _ready_kernel(kernel: Kernel, notebook: Path, models: Sequence[str], ahead: str) -> Kernel:
-    """Return the kernel, emptied for the notebook, or a new kernel in place of one that died or hangs."""
-    try:
-        empty_kernel(kernel, notebook, ahead)
-    except LOST:
-        kill_kernel(kernel)
-        return start_kernel(notebook, models, ahead)
-    return kernel
+def _ready_kernel(notebook: Path, models: Sequence[str], ahead: str, kernel: Kernel | None = None) -> Kernel:
+    """Return a kernel, emptied for the notebook; a new one where none is given, or where it died or hangs."""
+    if kernel is not None:
+        try:
+            empty_kernel(kernel, notebook, ahead)
+            return kernel
+        except LOST:
+            kill_kernel(kernel)
+    return start_kernel(notebook, models, ahead)
 
 
 @dataclass(frozen=True)

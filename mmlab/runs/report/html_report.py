@@ -8,7 +8,7 @@ script by its hash: that of the interactive map, which has a frame of its own.
 
 import re
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -338,8 +338,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 _EXPORTER_LOCK = threading.Lock()
 
 
-def write_page(notebook: Path, folder: Path) -> Path:
-    """Write an executed notebook as `folder/NAME.html` and return the path: its conclusion first, its checks folded."""
+def write_page(notebook: Path, folder: Path, coming: Iterable[str] = ()) -> Path:
+    """Write an executed notebook as `folder/NAME.html` and return the path: its conclusion first, its checks folded.
+
+    It has links to the pages before and after it, among those of the executed notebooks and of those still to come.
+    """
     content = _read_notebook(notebook)
     for number, cell in enumerate(content.cells):
         # of the switch of its code: unique among all pages, which the single file puts together
@@ -347,7 +350,7 @@ def write_page(notebook: Path, folder: Path) -> Path:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     content.cells = _arrange(content.cells, notebook.stem)
-    before, after = _neighbours(notebook)
+    before, after = _neighbours(notebook, coming)
     resources = {"metadata": {"name": notebook.stem}, "map_script": script_hash()}
     with _EXPORTER_LOCK:
         body, _ = _exporter().from_notebook_node(content, resources | {"before": before, "after": after})
@@ -406,9 +409,9 @@ def _divide(cells: list[Any]) -> dict[str, list[Any]]:
     return parts
 
 
-def _neighbours(notebook: Path) -> list[dict[str, str] | None]:
+def _neighbours(notebook: Path, coming: Iterable[str]) -> list[dict[str, str] | None]:
     """Return title and link of the pages before and after that of a notebook, None where there is none."""
-    names = ["", *sorted(path.stem for path in notebook.parent.glob(COPIES)), ""]
+    names = ["", *sorted({*coming, *(path.stem for path in notebook.parent.glob(COPIES))}), ""]
     place = names.index(notebook.stem)
     return [
         {"title": title_of_page(name), "link": f"{name}.html"} if name else None

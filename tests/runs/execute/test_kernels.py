@@ -1,5 +1,6 @@
 import sys
 from contextlib import closing
+from threading import Event
 
 import pytest
 from jupyter_client.provisioning import local_provisioner
@@ -75,7 +76,8 @@ def test_a_new_kernel_works_ahead_too(tmp_path):
 def test_ahead_of_the_notebooks_that_wait_for_a_model_it_is_loaded(tmp_path):
     code = {name: work_ahead(tmp_path / f"{name}.ipynb", {}) for name in NOTEBOOKS}
     assert [name for name, found in code.items() if "transformers" in found] == ["02_embed", "04_retrieve"]
-    assert [name for name, found in code.items() if not found] == ["01_ingest", "03_index", "05_evaluate"]
+    assert all("mmlab.workbench" in found for found in code.values())
+    assert not work_ahead(tmp_path / "07_tune.ipynb", {})
 
 
 def test_the_maps_that_06_waits_for_are_laid_out_with_its_parameters(demo_copy, monkeypatch):
@@ -124,8 +126,26 @@ def test_the_maps_have_a_kernel_of_their_own_from_the_third_notebook_on(tmp_path
     seen = [(kernel, list(started)) for kernel in start_kernels(notebooks, [{}] * 6)]
     assert [kernel for kernel, _ in seen] == [1, 2, 1, 2, 1, 3]
     assert seen[1][1] == ["01_ingest", "02_embed"]
-    assert seen[2][1] == ["01_ingest", "02_embed", "06_visualize"]
+    assert started == ["01_ingest", "02_embed", "06_visualize"]
     assert list(start_kernels(notebooks[3:], [{}] * 3)) == [4, 5, 4]
+
+
+def test_a_notebook_does_not_wait_for_the_kernel_of_the_notebook_before_to_be_emptied(tmp_path, monkeypatch):
+    notebooks = [tmp_path / f"{number}.ipynb" for number in range(4)]
+    emptied, begun = Event(), []
+
+    def wait(kernel, notebook, ahead):
+        begun.append(notebook.stem)
+        assert emptied.wait(timeout=60)
+
+    monkeypatch.setattr(kernels_module, "start_kernel", lambda notebook, models, ahead: notebook.stem)
+    monkeypatch.setattr(kernels_module, "empty_kernel", wait)
+    monkeypatch.setattr(kernels_module, "shut_down", lambda kernel: None)
+    kernels = start_kernels(notebooks, [{}] * 4)
+    assert [next(kernels), next(kernels)] == ["0", "1"]
+    emptied.set()
+    assert list(kernels) == ["0", "1"]
+    assert begun == ["2", "3"]
 
 
 def test_a_kernel_that_died_is_replaced(notebooks):

@@ -455,6 +455,14 @@ def page(tmp_path):
     return (tmp_path / "05_evaluate.html").read_text(encoding="utf-8")
 
 
+def test_a_page_has_a_link_to_the_one_that_is_still_to_come(tmp_path, page):
+    assert "06_visualize.html" not in page
+    html = write_page(tmp_path / "05_evaluate.ipynb", tmp_path, ["05_evaluate", "06_visualize"]).read_text(
+        "utf-8"
+    )
+    assert 'href="06_visualize.html"' in html
+
+
 def test_what_the_notebook_shows_is_there(page):
     for text in (
         "05 Evaluate",
