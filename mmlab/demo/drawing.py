@@ -270,7 +270,8 @@ def draw_product(product: Product) -> Image.Image:
     ink_map, placements = _draw_ink_map(product, rng)
     _cast_shadow(image, placements)
     box = _box_around(ink_map)
-    shape = ink_map.crop([OVERSAMPLING * edge for edge in box])  # most of the map is empty
+    left, top, right, bottom = (OVERSAMPLING * edge for edge in box)
+    shape = ink_map.crop((left, top, right, bottom))  # most of the map is empty
     alpha = shape.point(lambda ink: 255 if ink else 0).reduce(OVERSAMPLING)
     shape.putpalette(mix_palette(product.colour, rng))
     image.paste(_shade_borders(shape.convert("RGB").reduce(OVERSAMPLING), alpha, box), box, mask=alpha)
@@ -357,8 +358,8 @@ def _cast_shadow(image: Image.Image, placements: list[Placement]) -> None:
 def _grow(box: Box, margin: int) -> Box:
     """Return the box with a margin around it, as far as the image goes."""
     left, top, right, bottom = box
-    least, most = (max(edge - margin, 0) for edge in (left, top)), (right + margin, bottom + margin)
-    return *least, *(min(edge, IMAGE_SIDE) for edge in most)
+    most = min(right + margin, IMAGE_SIDE), min(bottom + margin, IMAGE_SIDE)
+    return max(left - margin, 0), max(top - margin, 0), *most
 
 
 def _shade_borders(colours: Image.Image, alpha: Image.Image, box: Box) -> Image.Image:
