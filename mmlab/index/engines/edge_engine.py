@@ -257,8 +257,10 @@ class EdgeEngine:
         self._write(name).update(UpdateOperation.delete_points(list(ids)))
 
     def build(self, name: str, progress: bool = False) -> None:
-        self._optimize(name)
-        self._shared.built.add(name)
+        self._check_writable()
+        if not CollectionFolder(self.folder, name).is_built(scanned_kb(self.schema(name), self.count(name))):
+            self._optimize(name)
+            self._shared.built.add(name)
 
     def _optimize(self, name: str) -> None:
         """Build graphs, with a threshold of scans that suits the number of points."""

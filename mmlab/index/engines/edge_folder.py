@@ -68,6 +68,19 @@ class CollectionFolder:
         files = (path for path in self.shard.rglob("*") if path.is_file() and "wal" not in path.parts)
         self.checksums.write([self.file, *files])
 
+    def is_built(self, scanned_kb: int) -> bool:
+        """Return whether the collection was built with this threshold of scans, and nothing was written since."""
+        try:
+            hnsw = json.loads((self.shard / "edge_config.json").read_text())["hnsw_config"]
+            return self.checksums.file.exists() and hnsw["full_scan_threshold"] == scanned_kb
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # of another version of the engine: it is built again
+            return False
+
     def write(self, schema: Schema) -> None:
         """Write the schema: from now on the collection exists."""
         with replacing(self.file) as temporary:

@@ -63,8 +63,18 @@ KERNEL_SETTINGS = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "1",
 }
-LOAD_WORKBENCH = "import mmlab.workbench, matplotlib.pyplot"
-LOAD_MODELS = "import torch, transformers.models.clip.modeling_clip, transformers.models.auto.processing_auto"
+# Without collecting garbage, which takes 1.1 of the 6 s in which all of them are loaded.
+LOAD = """
+import gc
+gc.disable()
+try:
+    import {}
+finally:
+    gc.freeze()
+    gc.enable()
+"""
+WORKBENCH = "mmlab.workbench, matplotlib.pyplot"
+MODELS = "torch, transformers.models.clip.modeling_clip, transformers.models.auto.processing_auto"
 LAY_OUT_MAPS = """
 import mmlab
 settings = {"umap_neighbours": umap_neighbours, "perplexity": perplexity, "seed": seed}
@@ -74,12 +84,12 @@ mmlab.visualize.map_layout.load_sklearn()
 ALONE = "06_visualize"
 # What a kernel does ahead of a notebook: Python with the notebook's parameters as names.
 AHEAD = {
-    "01_ingest": LOAD_WORKBENCH,
-    "02_embed": f"{LOAD_WORKBENCH}\n{LOAD_MODELS}",
-    "03_index": f"{LOAD_WORKBENCH}, scipy.stats",
-    "04_retrieve": f"{LOAD_WORKBENCH}, scipy.stats, mmlab.panels\n{LOAD_MODELS}",
-    "05_evaluate": f"{LOAD_WORKBENCH}, scipy.stats",
-    ALONE: LOAD_WORKBENCH + LAY_OUT_MAPS,
+    "01_ingest": LOAD.format(WORKBENCH),
+    "02_embed": LOAD.format(f"{WORKBENCH}, {MODELS}"),
+    "03_index": LOAD.format(f"{WORKBENCH}, scipy.stats"),
+    "04_retrieve": LOAD.format(f"{WORKBENCH}, {MODELS}, scipy.stats, mmlab.panels"),
+    "05_evaluate": LOAD.format(f"{WORKBENCH}, scipy.stats"),
+    ALONE: LOAD.format(WORKBENCH) + LAY_OUT_MAPS,
 }
 START_TIMEOUT_S = 300
 EMPTY_TIMEOUT_S = 60
@@ -93,7 +103,7 @@ LAB_REQUEST_TIMEOUT_S = 30
 # The panel needs no model to be drawn: it is loaded meanwhile.
 WARM_UP = f"""
 import threading, mmlab.panels
-threading.Thread(target=exec, args=({LOAD_MODELS!r}, {{}}), daemon=True).start()
+threading.Thread(target=exec, args=({LOAD.format(MODELS)!r}, {{}}), daemon=True).start()
 """
 
 
@@ -203,8 +213,8 @@ def work_ahead(notebook: Path, parameters: Mapping[str, Any]) -> str:
 
     An error in it stays without consequence: the notebook meets it too, and says so.
 
-    >>> work_ahead(Path("03_index.ipynb"), {})
-    "exec('import mmlab.workbench, matplotlib.pyplot', {})"
+    >>> work_ahead(Path("07_tune.ipynb"), {})
+    ''
     """
     code = AHEAD.get(notebook.stem)
     return f"exec({code!r}, {dict(parameters)!r})" if code else ""

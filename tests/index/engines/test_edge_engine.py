@@ -1,5 +1,6 @@
 """What only Edge promises: a real graph, points that outlive a kill, and files that are its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import mmlab
 from mmlab.index import Hnsw, NoCollection, Quantization, Store, WrongSchema, build_index, open_store
 from mmlab.index.bench.search_benchmark import recall
 from mmlab.index.engines.edge_engine import scanned_kb
+from mmlab.index.engines.edge_folder import CollectionFolder
 from mmlab.index.store.engine import Examples, Search
 from mmlab.index.store.schema import DamagedCollection, Schema
 from mmlab.items import Space, Vectors, exact_search, unit_rows
@@ -225,6 +227,22 @@ def test_points_added_after_a_build_are_found_and_make_the_graph_partial(tmp_pat
     assert not store.info("demo")["hnsw"]
     assert store.search("demo", late, 1).table["item_id"].tolist() == late.ids.tolist()
     assert store.build("demo")["hnsw"]
+
+
+def test_what_is_built_is_left_as_it_is_unless_its_scans_are_of_another_size(tmp_path):
+    store, folder = build(tmp_path, random_vectors(50), Hnsw()), tmp_path / "demo"
+    written = (folder / "checksums.json").stat().st_ino
+    assert store.build("demo")["points"] == 50
+    assert (folder / "checksums.json").stat().st_ino == written
+    config = folder / "shard" / "edge_config.json"
+    stored = json.loads(config.read_text())
+    stored["hnsw_config"]["full_scan_threshold"] = 7  # as another version built it
+    config.write_text(json.dumps(stored))
+    (folder / "checksums.json").unlink()
+    CollectionFolder(tmp_path, "demo").seal()
+    resealed = (folder / "checksums.json").stat().st_ino
+    store.build("demo")
+    assert (folder / "checksums.json").stat().st_ino != resealed
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
