@@ -22,9 +22,10 @@ import time
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -36,6 +37,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.utils import run_sync
 from jupyter_core.paths import jupyter_runtime_dir
 from psutil import Process
+from traitlets import default
 
 from mmlab.items import replacing
 from mmlab.items.files import project
@@ -107,11 +109,32 @@ threading.Thread(target=exec, args=({LOAD.format(MODELS)!r}, {{}}), daemon=True)
 """
 
 
+class PromptClient(AsyncKernelClient):
+    """A client that is ready once its kernel answers and is heard; others listen on for 0.2 s before each notebook."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Return when the kernel has answered; raise RuntimeError if it died or does not answer in time (seconds)."""
+        until = time.monotonic() + (timeout or START_TIMEOUT_S)
+        while time.monotonic() < until:
+            self.kernel_info()
+            with suppress(Empty):
+                await self.get_shell_msg(timeout=1)
+                await self.get_iopub_msg(timeout=0.2)
+                return
+            if not await self.is_alive():
+                raise RuntimeError("the kernel died before it answered")
+        raise RuntimeError("the kernel does not answer")
+
+
 class Kernel(AsyncKernelManager):
     """A kernel that knows its clients, so that they can be stopped when a notebook is done."""
 
     # it has started up: `empty_kernel` need not wait for that again
     has_started = False
+
+    @default("client_factory")
+    def _client_factory_default(self) -> type[PromptClient]:
+        return PromptClient
 
     def client(self, **settings: Any) -> AsyncKernelClient:  # type: ignore[override]  # as its own base class does
         """Return a new client, which `stop_clients` stops."""
