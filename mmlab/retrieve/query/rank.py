@@ -103,8 +103,13 @@ def rank_through_pairs(
 
 def vectors_of_modality(vectors: AnyVectors, items: pd.DataFrame, modality: str) -> Any:
     """Return the vectors of the items of one modality, in the order of the items; no rows where none has a vector."""
+    return vectors.take(_held_ids(vectors, items, modality))
+
+
+def _held_ids(vectors: AnyVectors, items: pd.DataFrame, modality: str) -> pd.Series:
+    """Return the ids of the items of one modality that have a vector."""
     ids = items.loc[items["modality"] == modality, "item_id"]
-    return vectors.take(ids[is_among(ids, vectors.ids)])
+    return ids[is_among(ids, vectors.ids)]
 
 
 def query_vectors(vectors: Sequence[AnyVectors], items: pd.DataFrame, source: str) -> list[Any]:
@@ -138,11 +143,8 @@ def answering_through_pairs(vectors: Sequence[AnyVectors], items: pd.DataFrame, 
     They get to its items through pairs alone, and so to the right ones by siblings of the query alone.
     """
     target = opposite_modality(source)
-    return [
-        own
-        for own in who_ask(vectors, items, source)
-        if not len(gallery_vectors(vectors, items, own, target))
-    ]
+    apart = [own for own in vectors if not len(_held_ids(own, items, target))]
+    return who_ask(apart, items, source)
 
 
 def voting_models(
@@ -167,7 +169,7 @@ def finds_without_siblings(own: AnyVectors) -> bool:
 
 def have_joint_space(vectors: Sequence[AnyVectors], items: pd.DataFrame) -> bool:
     """Return whether a model holds both texts and images, which finds a right item without siblings of the query."""
-    both = [own for own in vectors if all(len(vectors_of_modality(own, items, one)) for one in MODALITIES)]
+    both = [own for own in vectors if all(len(_held_ids(own, items, one)) for one in MODALITIES)]
     return any(map(finds_without_siblings, both))
 
 
