@@ -8,7 +8,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,7 +43,7 @@ def store() -> list[Figure]:
         index = build_index(engine, "bench", items, [points], progress=False)
         shard = Path(folder) / "store" / "bench-unified" / "shard"
         bare_shard = shutil.copytree(shard, Path(folder) / "bare")
-        with _path_client(points) as path:
+        with _path_client(points) as path, closing(engine):
             exact = index.search(queries, "image", K, exact=True).table
             ef = _least_ef(lambda ef: recall(index.search(queries, "image", K, ef=ef).table, exact))
             with bare_edge(bare_shard, ef) as bare:

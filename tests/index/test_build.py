@@ -339,8 +339,8 @@ def test_a_server_and_a_folder_are_waited_for_as_long_as_asked(tmp_path):
             store = open_store(server.url, **given)
             assert store._engine._client.client._client._timeout == seconds
         assert open_store(server.url.replace("http", "HTTP")).shared
-    assert open_store(tmp_path)._engine._wait == 10
-    assert open_store(str(tmp_path), wait=0.5)._engine._wait == 0.5
+    assert open_store(tmp_path)._engine.session()._wait == 10
+    assert open_store(str(tmp_path), wait=0.5)._engine.session()._wait == 0.5
 
 
 def test_a_changed_point_is_sent_again(tmp_path):

@@ -189,14 +189,15 @@ class EdgeEngine:
         if self._read_only:
             self.place += ", read from a copy"
             self.folder = _own_copy(self.folder, _newest(self.folder))
-        self._wait, self._keep_open = wait, keep_open
-        self._asked: tuple[Any, Any, Any] = (None, None, None)
+        self._asked: tuple[Search | None, Conditions, Callable[..., QueryRequest]]
+        self._asked = None, (), QueryRequest
         with _FOLDERS_LOCK:
             self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
+        self._session = _Session(self._shared, wait, keep_open)
 
     def session(self) -> "_Session":
         """Open what is needed; keep it open for the next session for a while, unless something was written."""
-        return _Session(self._shared, self._wait, self._keep_open)
+        return self._session
 
     def close(self) -> None:
         self._shared.lock.release()
@@ -308,11 +309,10 @@ class EdgeEngine:
 
     def _requests(self, search: Search, conditions: Conditions) -> "Callable[..., QueryRequest]":
         """Return `to_requests` of a search; the last one is kept, since it takes a thirtieth of a search."""
-        last, filtered, make_request = self._asked
+        last, filtered, _ = self._asked
         if search is not last or conditions is not filtered:
-            make_request = to_requests(search, to_filter(conditions))
-            self._asked = search, conditions, make_request
-        return cast("Callable[..., QueryRequest]", make_request)
+            self._asked = search, conditions, to_requests(search, to_filter(conditions))
+        return self._asked[2]
 
     def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
         filter = to_filter(conditions)

@@ -137,6 +137,7 @@ class FolderLock:
         self.folder, self._close = folder, close
         self._depth, self._kept_until, self._looked = 0, 0.0, 0.0
         self._file: tuple[int, ...] = ()
+        self._held_in = 0  # the process that holds the lock: a fork does not
         self._keeper: threading.Thread | None = None
         self._holder = folder / ".holder.json"
         self._threads = threading.RLock()
@@ -145,6 +146,7 @@ class FolderLock:
             FileLock(folder / name, thread_local=False, poll_interval=POLL_SECONDS, fallback_to_soft=False)
             for name in (".line", ".lock")
         )
+        self._lock_file = self._owner.lock_file
 
     def take(self, wait: float) -> None:
         """Hold the folder until as many `leave` as `take`; StoreTaken after `wait` seconds."""
@@ -180,7 +182,7 @@ class FolderLock:
                 self._threads.release()
 
     def _hold(self, deadline: float, wait: float) -> None:
-        held = self._owner.is_locked
+        held = self._held_in == os.getpid()
         if held and self._was_replaced():
             self._release()
             held = False
@@ -231,12 +233,13 @@ class FolderLock:
             return True
 
     def _was_replaced(self) -> bool:
-        return self._file != _identity(self._owner.lock_file)
+        return self._file != _identity(self._lock_file)
 
     def _release(self) -> None:
         try:
             self._close()
         finally:
+            self._held_in = 0
             self._holder.unlink(missing_ok=True)
             self._owner.release()
 
@@ -252,7 +255,7 @@ class FolderLock:
                 f"the store {self.folder} is in use by {_describe_holder(self._holder)}; waited {wait:g} s. Let it "
                 "finish, or shut that kernel down, which frees the store; open_store(..., wait=60) waits longer"
             ) from None
-        self._file = _identity(self._owner.lock_file)
+        self._file, self._held_in = _identity(self._lock_file), os.getpid()
         with replacing(self._holder) as temporary:
             temporary.write_text(json.dumps(_this_process()))
 

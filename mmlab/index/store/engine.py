@@ -73,9 +73,9 @@ class Found:
         self._hits, self._make_table = hits, make_table
 
     @classmethod
-    def of_hits(cls, query_ids: np.ndarray, hits: Sequence[Hits], in_order: bool = False) -> Self:
+    def of_hits(cls, queries: AnyVectors, hits: Sequence[Hits], in_order: bool = False) -> Self:
         """Return what an engine found for each query; `in_order` ranks the hits as they come, not by their score."""
-        return cls(sum(map(len, hits)), lambda: hits_to_rankings(query_ids, hits, in_order))
+        return cls(sum(map(len, hits)), lambda: hits_to_rankings(queries.ids, hits, in_order))
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Self:

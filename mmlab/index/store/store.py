@@ -312,7 +312,7 @@ class Store:
         with self._engine.session():
             search, conditions = self._plan(collection, queries.space, k, where, to, options)
             hits = self._search_fully(collection, queries, conditions, search)
-        return Found.of_hits(queries.ids, hits, in_order=search.diversity is not None)
+        return Found.of_hits(queries, hits, in_order=search.diversity is not None)
 
     def search_fused(
         self,
