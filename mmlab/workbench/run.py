@@ -27,9 +27,11 @@ from mmlab.retrieve.scores.fuse import RRF_K
 from mmlab.runs import Step, read_manifest
 from mmlab.runs.record import run_files
 from mmlab.runs.record.manifest import find_compared
+from mmlab.workbench.embed_report import EmbedReport
 from mmlab.workbench.evaluation import Evaluation
 from mmlab.workbench.fixes import FixList, list_fixes
 from mmlab.workbench.hits import ANY_PHOTO, Hits, no_hits, panel_data, search_each, search_run, time_run
+from mmlab.workbench.index_report import IndexReport
 from mmlab.workbench.ingest_report import IngestReport, InspectionReport
 from mmlab.workbench.map_report import MapReport
 from mmlab.workbench.query_report import QueryReport
@@ -37,7 +39,6 @@ from mmlab.workbench.result import Result, or_reason
 from mmlab.workbench.run_comparison import RunComparison
 from mmlab.workbench.run_data import RunData, RunList, RunReader, check_images
 from mmlab.workbench.run_rankings import Rankings
-from mmlab.workbench.step_reports import EmbedReport, IndexReport
 from mmlab.workbench.studies import CalibrationStudy, FusionStudy, HubStudy
 from mmlab.workbench.tuning_report import IndexGrid, ModelSpeed, TuningReport
 from mmlab.workbench.vector_export import ExportedVectors, describe_files, export_vectors

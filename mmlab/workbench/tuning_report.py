@@ -42,9 +42,9 @@ from mmlab.runs import Step
 from mmlab.runs.record import run_files
 from mmlab.visualize import Html, bars, figure, pareto
 from mmlab.visualize.curves import throughput_curves
+from mmlab.workbench.index_report import draw_queries, index_settings
 from mmlab.workbench.result import Report, Result, no_table, or_reason, unanswered
 from mmlab.workbench.run_data import RunData
-from mmlab.workbench.step_reports import draw_queries, index_settings
 from mmlab.workbench.system_comparison import LEVEL, MARGIN, SystemComparison
 
 if TYPE_CHECKING:

@@ -145,7 +145,7 @@ def test_a_retriever_that_the_index_lacks_is_named(demo_run):
 
 def test_03_tells_what_each_costs(demo_run, tmp_path):
     from mmlab.index import build_index, open_store
-    from mmlab.workbench.step_reports import IndexReport
+    from mmlab.workbench.index_report import IndexReport
 
     vectors = demo_run.vectors_of(demo_run.retrievers)
     index = build_index(open_store(tmp_path / "own"), "demo", demo_run.items, vectors, progress=False)
@@ -160,7 +160,7 @@ def test_03_tells_what_each_costs(demo_run, tmp_path):
 
 
 def test_03_advises_where_an_index_finds_too_few(demo_run):
-    from mmlab.workbench.step_reports import IndexReport
+    from mmlab.workbench.index_report import IndexReport
 
     report = IndexReport(demo_run.index, {}, demo_run.items)
     assert report._advise(0.9) == ""

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mmlab.embed import embed_with_models
-from mmlab.embed.query_vectors import embed_own_queries
+from mmlab.embed.multi_model import embed_own_queries
 from mmlab.items import open_image
 
 
