@@ -95,8 +95,19 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
         raise ValueError(f"{path} is not a valid Parquet file ({str(error)[:200]})") from error
 
 
+def _open_columns(file: "ParquetFile") -> None:
+    """Open all columns of a Parquet file without reading a value; raise ArrowException or OSError if one is damaged.
+
+    pyarrow 26 ends the process when the metadata of such a column is asked for.
+    """
+    for number in range(file.metadata.num_row_groups):
+        for _ in file.reader.iter_batches(0, row_groups=[number], use_threads=False):
+            pass
+
+
 def records_per_batch(file: "ParquetFile", size: int) -> int:
     """Return how many records of a Parquet file of `size` bytes fit into memory; ValueError where one does not."""
+    _open_columns(file)
     found = file.metadata
     groups = [found.row_group(number) for number in range(found.num_row_groups)]
     columns = [group.column(number) for group in groups for number in range(group.num_columns)]

@@ -128,6 +128,8 @@ def test_any_depth(name, depth):
 
 
 @given(place=st.integers(0, 10_000), content=st.binary(min_size=1, max_size=30))
+@example(place=466, content=b"\0")
+@example(place=468, content=b"\0")
 @FEW
 def test_any_damage_to_a_parquet_file(place, content, tmp_path_factory):
     path = tmp_path_factory.mktemp("sound") / "x.parquet"
