@@ -93,7 +93,7 @@ HEADINGS = {
     "if_right_high": "high, if right",
 }
 LATENCIES = {"p50": "median", "p95": "95th percentile", "p99": "99th percentile"}
-UNITS = {"ms": "ms", "s": "s", "mb": "MB", "kb": "KB"}
+UNITS = {"bytes": "bytes", "ms": "ms", "s": "s", "mb": "MB", "kb": "KB"}
 
 
 def count(number: int, what: str) -> str:
@@ -190,8 +190,8 @@ def as_list(sentences: Iterable[str]) -> str:
 def heading(column: str) -> str:
     """Return the heading of a column of numbers: words, and the unit behind a comma.
 
-    >>> heading("p50_ms"), heading("disk_mb"), heading("were_there"), heading("pair_id")
-    ('median, ms', 'disk, MB', 'unchanged', 'pair_id')
+    >>> heading("p50_ms"), heading("disk_bytes"), heading("were_there"), heading("pair_id")
+    ('median, ms', 'disk, bytes', 'unchanged', 'pair_id')
     """
     if column in HEADINGS:
         return HEADINGS[column]
