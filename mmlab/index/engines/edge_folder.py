@@ -73,12 +73,8 @@ class CollectionFolder:
         try:
             hnsw = json.loads((self.shard / "edge_config.json").read_text())["hnsw_config"]
             return self.checksums.file.exists() and hnsw["full_scan_threshold"] == scanned_kb
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # of another version of the engine: it is built again
+        except (OSError, ValueError, KeyError, TypeError):
+            # of another version of the engine: it is built again
             return False
 
     def write(self, schema: Schema) -> None:

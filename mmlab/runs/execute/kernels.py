@@ -105,7 +105,7 @@ LAB_REQUEST_TIMEOUT_S = 30
 # The panel needs no model to be drawn: it is loaded meanwhile.
 WARM_UP = f"""
 import threading, mmlab.panels
-threading.Thread(target=exec, args=({LOAD.format(MODELS)!r}, {{}}), daemon=True).start()
+threading.Thread(target=exec, args=("import {MODELS}", {{}}), daemon=True).start()
 """
 
 
@@ -255,7 +255,7 @@ def start_kernels(
     alone = [place for place, notebook in enumerate(notebooks) if notebook.stem == ALONE and place > 2]
     in_turn = [place for place in range(len(notebooks)) if place not in alone]
     following = dict(zip(in_turn, in_turn[2:], strict=False))
-    begun = {0: in_turn[:2], 2: alone}  # before which notebook new kernels are started, and for which
+    started_before = {0: in_turn[:2], 2: alone}
     ready: dict[int, Future[Kernel]] = {}
     with ThreadPoolExecutor(1) as thread:
 
@@ -264,7 +264,7 @@ def start_kernels(
 
         try:
             for place in range(len(notebooks)):
-                for other in begun.get(place, ()):
+                for other in started_before.get(place, ()):
                     prepare(other)
                 kernel = ready[place].result()
                 yield kernel
