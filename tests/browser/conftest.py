@@ -16,6 +16,19 @@ from tests.conftest import data_in
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 QUIET += ("--disable-sync", "--no-first-run", "--enable-unsafe-swiftshader")  # the map panel draws by WebGL
+FOCUS, SHOWN = "document.activeElement.outerHTML.slice(0, 300)", 3_000  # characters
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Say where the focus was and what the page showed when a test failed."""
+    report = yield
+    if report.failed and call.when == "call":
+        for name, page in item.funcargs.items():
+            if hasattr(page, "keyboard"):
+                report.sections.append((f"focus in {name}", page.evaluate(FOCUS)))
+                report.sections.append((f"text of {name}", page.locator("body").inner_text()[-SHOWN:]))
+    return report
 
 
 @pytest.fixture(scope="module")
