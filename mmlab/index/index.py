@@ -91,21 +91,21 @@ class Index:
 
     def modalities(self, space: Space) -> tuple[str, ...]:
         """Return the modalities of the items that have vectors in this space."""
-        return tuple(modality for modality in PAIR_ORDER if self._collections(space, modality))
+        return tuple(modality for modality in PAIR_ORDER if (space.key, modality) in self._names)
 
     def collection(self, space: Space, modality: str) -> str:
         """Return the collection with the vectors of a space for items of a modality.
 
         Raises SpaceMismatch for a space that the index does not have, ValueError if it holds no such items.
         """
-        found = self._collections(space, modality)
-        if not found:
+        found = self._names.get((space.key, modality))
+        if found is None:
             self._check_space(space)
             raise ValueError(
                 f"index {self.name!r} has no vectors of modality {modality!r} in {space.key}; "
                 f"it has {list(self.modalities(space))}"
             )
-        return found[0]
+        return found
 
     def search(
         self,
@@ -345,16 +345,14 @@ class Index:
         rank = best.groupby("query_id", sort=False).cumcount() + 1
         return best.assign(rank=rank)[rank <= k].reset_index(drop=True)
 
-    def _collections(self, space: Space, modality: str) -> list[str]:
-        return self._names.get((space, modality), [])
-
     @cached_property
-    def _names(self) -> dict[tuple[Space, str], list[str]]:
-        """The names of the collections with the vectors of a space for items of a modality."""
-        layouts = {name: layout_of(schema) for name, schema in self.schemas.items()}
+    def _names(self) -> dict[tuple[str, str], str]:
+        """The name of the first collection with the vectors of a space for items of a modality."""
         return {
-            kind: [name for name, layout in layouts.items() if layout.holds(*kind)]
-            for kind in product(self.spaces, PAIR_ORDER)
+            (space.key, modality): name
+            for name, schema in reversed(list(self.schemas.items()))
+            for space, modality in product(schema.spaces, PAIR_ORDER)
+            if layout_of(schema).holds(space, modality)
         }
 
     def _collections_of(self, modality: str | None) -> list[str]:

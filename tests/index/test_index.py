@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mmlab.index.store.store as module
 from mmlab.index import Hnsw, Index, NoCollection, Store, build_index, open_index, open_store
 from mmlab.index.index import EmptyIndex
-from mmlab.index.store import engine
 from mmlab.index.store.engine import Examples
 from mmlab.index.store.layouts import LAYOUTS
 from mmlab.items import SpaceMismatch, Vectors
@@ -166,7 +166,7 @@ def test_the_joint_space_leads_and_each_says_what_it_holds(index, layout):
 
 def test_what_was_found_becomes_a_table_once_and_only_when_it_is_read(index, monkeypatch):
     made = []
-    monkeypatch.setattr(engine, "hits_to_rankings", lambda *given: made.append(given) or pd.DataFrame())
+    monkeypatch.setattr(module, "points_to_rankings", lambda *given: made.append(given) or pd.DataFrame())
     found = index.search(PAIRS.ask_both, "image", 3)
     assert (len(found), repr(found), made) == (6, "Found(6 hits)", [])
     assert found.table is found.table

@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -73,7 +73,13 @@ from qdrant_edge import (
 )
 from qdrant_edge import PayloadSchemaType as Type
 
-from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names, damaged
+from mmlab.index.engines.edge_folder import (
+    CollectionFolder,
+    FolderLock,
+    FolderSession,
+    collection_names,
+    damaged,
+)
 from mmlab.index.store.engine import (
     BEST_SCORE,
     CONTEXT,
@@ -83,8 +89,8 @@ from mmlab.index.store.engine import (
     SUM_SCORES,
     Counts,
     FilterTerms,
+    FoundPoints,
     FusedSearch,
-    Hits,
     OneVector,
     Payload,
     Record,
@@ -96,7 +102,7 @@ from mmlab.index.store.engine import (
 )
 from mmlab.index.store.payload import BOOL, FLOAT, INTEGER, KEYWORD, Conditions
 from mmlab.index.store.schema import BYTES_PER_NUMBER, Schema
-from mmlab.items import Space
+from mmlab.items import Space, Vectors
 from mmlab.items.files import Checksums, copy_folder, resolve
 from mmlab.items.ragged_vectors import AnyVectors, Terms
 from mmlab.items.vectors import LATE
@@ -109,6 +115,7 @@ SCROLL_POINTS = 10_000  # per step
 BATCH_QUERIES = 1_000  # per call
 MEASURING_SECONDS = 600
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
+Requests = Callable[[AnyVectors, slice], list[QueryRequest]]
 # qdrant_edge 0.9 takes Python's True for the integer 1, but numpy's for a bool.
 FILTER_TERMS = FilterTerms(Filter, FieldCondition, MatchAny, MatchValue, RangeFloat, np.bool_)
 
@@ -117,17 +124,15 @@ class _Folder:
     """A folder's lock and the shards open under it: one per process, shared by all stores on that folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.lock = FolderLock(folder, self.close_all)
+        self.lock = FolderLock(folder, self.close_all, partial(_name_panic, folder))
         self.folder = folder
         self.open: dict[str, tuple[EdgeShard, Schema]] = {}
-        self.written = False  # since the shards were opened: closing them brings it to the disk
         self.built: set[str] = set()  # and not changed since
 
     def close_all(self) -> None:
         """Close all shards."""
         for name in list(self.open):
             self.close(name)
-        self.written = False
 
     def close(self, name: str) -> None:
         """Close a shard if it is open."""
@@ -140,28 +145,6 @@ class _Folder:
             # opened for the first time it still changes its files, and then no more
             _load(files.shard).close()
             files.seal()
-
-
-class _Session:
-    """A folder that is held for a block; a class, since a generator takes 10 µs, where a search takes 250."""
-
-    __slots__ = ("_keep_open", "_shared", "_wait")
-
-    def __init__(self, shared: _Folder, wait: float, keep_open: float) -> None:
-        self._shared, self._wait, self._keep_open = shared, wait, keep_open
-
-    def __enter__(self) -> None:
-        self._shared.lock.take(self._wait)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        shared = self._shared
-        try:
-            shared.lock.leave(0.0 if shared.written else self._keep_open)
-        except BaseException as closing:
-            _name_panic(closing, shared.folder)
-            raise
-        if error is not None:
-            _name_panic(error, shared.folder)
 
 
 _FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
@@ -189,15 +172,19 @@ class EdgeEngine:
         if self._read_only:
             self.place += ", read from a copy"
             self.folder = _own_copy(self.folder, _newest(self.folder))
-        self._asked: tuple[Search | None, Conditions, Callable[..., QueryRequest]]
-        self._asked = None, (), QueryRequest
+        self._asked: tuple[Search, Conditions, Requests] | None = None  # the last search
         with _FOLDERS_LOCK:
             self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
-        self._session = _Session(self._shared, wait, keep_open)
+        self._session, self._search_session = (
+            FolderSession(self._shared.lock, wait, keep_open, look) for look in (True, False)
+        )
 
-    def session(self) -> "_Session":
-        """Open what is needed; keep it open for the next session for a while, unless something was written."""
-        return self._session
+    def session(self, search: bool = False) -> FolderSession:
+        """Open what is needed; keep it open for the next session for a while, unless something was written.
+
+        A folder that was replaced is opened anew: before a search within `KEEPER_SECONDS`, else at once.
+        """
+        return self._search_session if search else self._session
 
     def close(self) -> None:
         self._shared.lock.release()
@@ -209,7 +196,7 @@ class EdgeEngine:
         if name in self.collections():
             return
         self._check_writable()
-        self._shared.written = True
+        self._shared.lock.written = True
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
@@ -292,36 +279,37 @@ class EdgeEngine:
         self._shared.close(name)
         return measure_resident(str(CollectionFolder(self.folder, name).shard), rows, search)
 
-    def search(self, name: str, queries: AnyVectors, conditions: Conditions, search: Search) -> list[Hits]:
+    def search(
+        self, name: str, queries: AnyVectors, conditions: Conditions, search: Search
+    ) -> list[FoundPoints]:
         shard, _ = self._open(name)
-        make_request = self._requests(search, conditions)
-        found: list[Hits] = []
+        to_requests = self._requests(search, conditions)
+        found: list[FoundPoints] = []
         for start in range(0, len(queries), BATCH_QUERIES):
-            asked = asked_rows(queries, start, start + BATCH_QUERIES, bool(search.first))
-            requests = [make_request(*one) for one in asked]
-            answers = (
+            requests = to_requests(queries, slice(start, start + BATCH_QUERIES))
+            found += (
                 [shard.query(requests[0])]  # which takes 50 µs less than a batch of one
                 if len(requests) == 1
                 else shard.query_batch(QueryBatchRequest(requests))
             )
-            found += [Hits(points, search.part) for points in answers]
         return found
 
-    def _requests(self, search: Search, conditions: Conditions) -> "Callable[..., QueryRequest]":
-        """Return `to_requests` of a search; the last one is kept, since it takes a thirtieth of a search."""
-        last, filtered, _ = self._asked
-        if search is not last or conditions is not filtered:
-            self._asked = search, conditions, to_requests(search, to_filter(conditions))
-        return self._asked[2]
+    def _requests(self, search: Search, conditions: Conditions) -> "Requests":
+        """Return `requests_of` a search; the last one is kept, since it takes a thirtieth of a search."""
+        last = self._asked
+        if last is None or search is not last[0] or conditions is not last[1]:
+            last = self._asked = search, conditions, requests_of(search, to_filter(conditions))
+        return last[2]
 
-    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> FoundPoints:
         filter = to_filter(conditions)
         stages = [_stage(queries, one, filter) for queries, one in search.searches]
         # the engine counts ranks from 0
         fusion: Any = Fusion.Rrf(k=search.rrf_k + 1) if search.fusion == "rrf" else Fusion.Dbsf()
         payload = [f"{search.part}.item_id"] if search.part else False
         request = QueryRequest(search.k, query=fusion, prefetches=stages, with_payload=payload, filter=filter)
-        return Hits(self._open(name)[0].query(request), search.part)
+        points: FoundPoints = self._open(name)[0].query(request)
+        return points
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         records = self._open(name)[0].retrieve(list(ids), with_payload=True, with_vector=False)
@@ -355,7 +343,7 @@ class EdgeEngine:
         """Return a shard that is about to be changed."""
         self._check_writable()
         shard, _ = self._open(name)
-        self._shared.written = True
+        self._shared.lock.written = True
         self._shared.built.discard(name)
         CollectionFolder(self.folder, name).checksums.remove()
         return shard
@@ -414,7 +402,7 @@ def _is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def _name_panic(error: BaseException, folder: Path) -> None:
+def _name_panic(folder: Path, error: BaseException) -> None:
     """Raise DamagedCollection in place of a panic of the engine, which is no Exception."""
     if _is_panic(error):
         raise damaged(folder, str(error).split("\n")[0]) from error
@@ -444,11 +432,13 @@ def measure_resident(shard: str, rows: np.ndarray, search: Search) -> int:
 def _print_resident(arguments: dict[str, Any], rows: np.ndarray) -> None:
     import psutil
 
-    make_request = to_requests(Search(**arguments["search"]), None)
+    space = Space("measured", "", "", "", "", rows.shape[1])
+    queries = Vectors(np.arange(len(rows)).astype(str), rows, space)
+    requests = requests_of(Search(**arguments["search"]), None)(queries, slice(None))
     before = psutil.Process().memory_info().rss
     shard = EdgeShard.load(arguments["shard"])
-    for row in rows.tolist():
-        shard.query(make_request(row, None))
+    for request in requests:
+        shard.query(request)
     print(max(psutil.Process().memory_info().rss - before, 0))  # noqa: T201 - what the parent reads
 
 
@@ -554,10 +544,26 @@ def to_index_type(kind: str) -> "PayloadSchemaType":
     return {KEYWORD: Type.Keyword, INTEGER: Type.Integer, FLOAT: Type.Float, BOOL: Type.Bool}[kind]
 
 
-def to_requests(
-    search: Search, filter: "Filter | None"
-) -> "Callable[[OneVector, np.ndarray | None], QueryRequest]":
-    """Return a function from a query and the row of its first stage to its request; what all share is made once."""
+def requests_of(search: Search, filter: "Filter | None") -> "Requests":
+    """Return a function from a part of the queries to their requests; what all share is made once."""
+    common, vector, boost = _common(search, filter), search.vector or None, search.boost
+    if search.diversity is not None or not (search.first or boost):
+        return lambda queries, part: [
+            QueryRequest(query=_score_by(row, search, vector), **common) for row in queries.rows(part)
+        ]
+
+    def in_two_stages(row: OneVector, pooled: np.ndarray | None) -> QueryRequest:
+        scored = _score_by(row, search, vector)
+        first = scored if boost else Query.Nearest(to_query(cast("np.ndarray", pooled)), using=search.first)
+        stage = Prefetch(search.candidates, first, params=common["params"], filter=filter)
+        return QueryRequest(query=_formula(boost) if boost else scored, prefetches=[stage], **common)
+
+    first = bool(search.first)
+    return lambda queries, part: [in_two_stages(*one) for one in asked_rows(queries, part, first)]
+
+
+def _common(search: Search, filter: "Filter | None") -> dict[str, Any]:
+    """Return what all requests of a search share."""
     quantization = QuantizationSearchParams(
         ignore=search.exact or not search.quantized,
         rescore=search.rescore,
@@ -567,26 +573,14 @@ def to_requests(
     common["params"] = SearchParams(hnsw_ef=search.ef, exact=search.exact, quantization=quantization)
     if search.part:
         common["with_payload"] = [f"{search.part}.item_id"]
-    vector, diversity, candidates = search.vector or None, search.diversity, search.candidates
-    if diversity is not None:
-        return lambda row, _: QueryRequest(
-            query=Mmr(to_query(row), 1 - diversity, candidates, using=vector), **common
-        )
-    if not (search.first or search.boost):
-        return lambda row, _: QueryRequest(query=_score_by(row, search), **common)
-
-    def in_two_stages(row: OneVector, pooled: np.ndarray | None) -> QueryRequest:
-        scored, boost = _score_by(row, search), search.boost
-        first = scored if boost else Query.Nearest(to_query(cast("np.ndarray", pooled)), using=search.first)
-        stage = Prefetch(candidates, first, params=common["params"], filter=filter)
-        return QueryRequest(query=_formula(boost) if boost else scored, prefetches=[stage], **common)
-
-    return in_two_stages
+    return common
 
 
-def _score_by(row: Any, search: Search) -> Any:
-    """Return the query that scores points by a vector, and by examples where there are some, see `Examples`."""
-    row, using, examples = to_query(row), search.vector or None, search.examples
+def _score_by(row: Any, search: Search, using: str | None) -> Any:
+    """Return the query that scores points by a vector, by MMR, or by examples, see `Examples`."""
+    row, examples = to_query(row), search.examples
+    if search.diversity is not None:
+        return Mmr(row, 1 - search.diversity, search.candidates, using=using)
     if examples is None:
         return Query.Nearest(row, using=using)
     if examples.score in (BEST_SCORE, SUM_SCORES):
@@ -612,8 +606,7 @@ def _formula(boost: Mapping[str, float]) -> "Formula":
 
 def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":
     """Return the search of one query as a stage of another request."""
-    [asked] = asked_rows(queries, 0, 1, bool(search.first))
-    request = to_requests(search, filter)(*asked)
+    [request] = requests_of(search, filter)(queries, slice(0, 1))
     return Prefetch(search.k, request.query, request.prefetches, request.params, filter)
 
 

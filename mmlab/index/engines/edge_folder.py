@@ -116,6 +116,51 @@ def collection_names(store: Path) -> list[str]:
     return sorted(file.parent.name for file in store.glob("*/schema.json"))
 
 
+class FolderSession:
+    """A block that holds a folder; it may be entered many times, also within itself.
+
+    wait: seconds until StoreTaken. keep: seconds that the folder stays held for the next session, after the outermost
+    block ends without a write. look: whether the folder is still what was opened; without it that is seen within
+    `KEEPER_SECONDS`. Both methods are short: a search leaves the processor's caches full of vectors, and then each
+    Python function takes one or two microseconds.
+    """
+
+    __slots__ = ("_keep", "_lock", "_look", "_wait")
+
+    def __init__(self, lock: "FolderLock", wait: float, keep: float, look: bool) -> None:
+        self._lock, self._wait, self._keep, self._look = lock, wait, keep, look
+
+    def __enter__(self) -> None:
+        lock = self._lock
+        if not lock.threads.acquire(timeout=self._wait):
+            raise StoreTaken(
+                f"the store {lock.folder} is in use by another thread of this process: waited {self._wait:g} s"
+            )
+        if not lock.depth and (self._look or lock.wanted or lock.held_in != os.getpid()):
+            try:
+                lock.hold(self._wait)
+            except BaseException:
+                lock.threads.release()
+                raise
+        lock.depth += 1
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        lock = self._lock
+        try:
+            lock.depth -= 1
+            if not lock.depth:
+                lock.uses, lock.kept_seconds = lock.uses + 1, self._keep
+                if not self._keep or lock.written or lock.wanted or not lock.has_keeper:
+                    lock.keep(self._keep)
+        except BaseException as closing:
+            lock.on_error(closing)
+            raise
+        finally:
+            lock.threads.release()
+        if error is not None:
+            lock.on_error(error)
+
+
 class FolderLock:
     """The lock of one store in this process: one for all collections, which the thread that holds it may take again.
 
@@ -124,106 +169,85 @@ class FolderLock:
     which gives the store back and takes it again at once lets the next one in. So does a lock that is kept for the
     next question: it is given back as soon as another process stands in line, when its time is over, and at exit.
 
-    close: what is done before the lock is given back.
+    close: what is done before the lock is given back. on_error: called with an error that ended a session; it may raise
+    another one. For sessions alone: depth, those that are open; uses, those that have ended; kept_seconds, for how
+    long the last one keeps the folder; held_in, the process that holds it, as its fork does not; wanted, whether the
+    keeper saw that somebody waits, or that the folder was replaced; written, whether it was written to since `hold`.
     """
 
-    def __init__(self, folder: Path, close: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: Path, close: Callable[[], None], on_error: Callable[[BaseException], None]
+    ) -> None:
         from filelock import FileLock
 
-        self.folder, self._close = folder, close
-        self._depth, self._kept_until, self._looked = 0, 0.0, 0.0
+        self.folder, self._close, self.on_error = folder, close, on_error
+        self.depth, self.uses, self.kept_seconds, self.held_in = 0, 0, 0.0, 0
+        self.wanted = self.written = self.has_keeper = False
         self._file: tuple[int, ...] = ()
-        self._held_in = 0  # the process that holds the lock: a fork does not
-        self._keeper: threading.Thread | None = None
         self._holder = folder / ".holder.json"
-        self._threads = threading.RLock()
-        # fallback_to_soft: a lock that is only a file would outlive a killed holder.
-        self._line, self._owner = (
+        self.threads = threading.RLock()
+        # fallback_to_soft: a lock that is only a file would outlive a killed holder. The keeper has its own look at the
+        # line, since it looks while a session is open.
+        self._line, self._owner, self._keepers_line = (
             FileLock(folder / name, thread_local=False, poll_interval=POLL_SECONDS, fallback_to_soft=False)
-            for name in (".line", ".lock")
+            for name in (".line", ".lock", ".line")
         )
         self._lock_file = self._owner.lock_file
 
-    def take(self, wait: float) -> None:
-        """Hold the folder until as many `leave` as `take`; StoreTaken after `wait` seconds."""
-        since = time.monotonic()
-        if not self._threads.acquire(timeout=wait):
-            raise StoreTaken(
-                f"the store {self.folder} is in use by another thread of this process: waited {wait:g} s"
-            )
-        try:
-            if not self._depth:
-                self._hold(since + wait, wait)
-        except BaseException:
-            self._threads.release()
-            raise
-        self._depth += 1
-
-    def leave(self, keep: float) -> None:
-        """End one `take`; after the last one the folder is kept for `keep` seconds, then given back."""
-        try:
-            self._depth -= 1
-            if not self._depth:
-                self._keep(keep)
-        finally:
-            self._threads.release()
-
     def release(self) -> None:
         """Give back a lock that is kept; do nothing while a session is open."""
-        if self._threads.acquire(blocking=False):
+        if self.threads.acquire(blocking=False):
             try:
-                if self._owner.is_locked and not self._depth:
+                if self._owner.is_locked and not self.depth:
                     self._release()
             finally:
-                self._threads.release()
+                self.threads.release()
 
-    def _hold(self, deadline: float, wait: float) -> None:
-        held = self._held_in == os.getpid()
-        if held and self._was_replaced():
+    def hold(self, wait: float) -> None:
+        """Take the folder, or have it still."""
+        held = self.held_in == os.getpid()
+        if held and (self.wanted or self._was_replaced()):
             self._release()
             held = False
         if not held:
-            self._acquire(deadline, wait)
+            self._acquire(time.monotonic() + wait, wait)
 
-    def _keep(self, seconds: float) -> None:
-        """Keep the lock for the next session for so long, or give it back at once.
-
-        Whether it is wanted is seen once in `KEEPER_SECONDS`: a look takes as long as a search.
-        """
-        now = time.monotonic()
-        if not seconds or (now - self._looked > KEEPER_SECONDS and self._is_wanted()):
+    def keep(self, seconds: float) -> None:
+        """Keep the lock for the next session for so long, or give it back at once."""
+        if not seconds or self.written or self.wanted:
             self._release()
-            return
-        self._kept_until = now + seconds
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._watch, name="mmlab store", daemon=True)
-            self._keeper.start()
+        elif not self.has_keeper:
+            self.has_keeper = True
+            threading.Thread(target=self._watch, name="mmlab store", daemon=True).start()
 
     def _watch(self) -> None:
-        """Give the lock back when its time is over, or another process wants it."""
+        """Give the lock back when its time is over, or another process wants it; while it is used, say so."""
+        seen, until = -1, 0.0
         while True:
             time.sleep(KEEPER_SECONDS)
-            if not self._threads.acquire(blocking=False):
+            self.wanted = self._is_wanted()
+            if not self.threads.acquire(blocking=False):
                 continue
             try:
-                late = time.monotonic() >= self._kept_until
-                if self._owner.is_locked and not self._depth and (late or self._is_wanted()):
+                if seen != self.uses:
+                    seen, until = self.uses, time.monotonic() + self.kept_seconds
+                late = time.monotonic() >= until
+                if self._owner.is_locked and not self.depth and (late or self.wanted):
                     self._release()
                 if not self._owner.is_locked:
-                    self._keeper = None
+                    self.has_keeper = False
                     return
             finally:
-                self._threads.release()
+                self.threads.release()
 
     def _is_wanted(self) -> bool:
         """Return whether another process stands in line, or the folder is no more what was opened."""
         from filelock import Timeout
 
-        self._looked = time.monotonic()
         if self._was_replaced():  # the lock of the line would make a folder that was removed anew
             return True
         try:
-            with self._line.acquire(timeout=0):
+            with self._keepers_line.acquire(timeout=0):
                 return False
         except Timeout:
             return True
@@ -235,7 +259,7 @@ class FolderLock:
         try:
             self._close()
         finally:
-            self._held_in = 0
+            self.held_in, self.wanted, self.written = 0, False, False
             self._holder.unlink(missing_ok=True)
             self._owner.release()
 
@@ -251,7 +275,7 @@ class FolderLock:
                 f"the store {self.folder} is in use by {_describe_holder(self._holder)}; waited {wait:g} s. Let it "
                 "finish, or shut that kernel down, which frees the store; open_store(..., wait=60) waits longer"
             ) from None
-        self._file, self._held_in = _identity(self._lock_file), os.getpid()
+        self._file, self.held_in = _identity(self._lock_file), os.getpid()
         with replacing(self._holder) as temporary:
             temporary.write_text(json.dumps(_this_process()))
 

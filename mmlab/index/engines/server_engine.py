@@ -50,8 +50,8 @@ from mmlab.index.store.engine import (
     SUM_SCORES,
     Counts,
     FilterTerms,
+    FoundPoints,
     FusedSearch,
-    Hits,
     NoCollection,
     OneVector,
     Payload,
@@ -101,7 +101,7 @@ class ServerEngine:
         return self._client.place
 
     @contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self, search: bool = False) -> Iterator[None]:
         """Read each schema only once until the block ends; nothing else is kept open."""
         if hasattr(self._session, "schemas"):
             yield
@@ -197,17 +197,18 @@ class ServerEngine:
     def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
         return None
 
-    def search(self, name: str, queries: AnyVectors, conditions: Conditions, search: Search) -> list[Hits]:
-        make_request = to_requests(search, to_filter(conditions))
-        found: list[Hits] = []
+    def search(
+        self, name: str, queries: AnyVectors, conditions: Conditions, search: Search
+    ) -> list[FoundPoints]:
+        make_request, first = to_requests(search, to_filter(conditions)), bool(search.first)
+        found: list[FoundPoints] = []
         for start in range(0, len(queries), BATCH_QUERIES):
-            asked = asked_rows(queries, start, start + BATCH_QUERIES, bool(search.first))
-            batch = [make_request(*one) for one in asked]
-            answers = self._client.query_batch_points(name, batch)
-            found += [Hits(answer.points, search.part) for answer in answers]
+            asked = asked_rows(queries, slice(start, start + BATCH_QUERIES), first)
+            answers = self._client.query_batch_points(name, [make_request(*one) for one in asked])
+            found += [answer.points for answer in answers]
         return found
 
-    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> FoundPoints:
         filter = to_filter(conditions)
         stages = [_stage(queries, one, filter) for queries, one in search.searches]
         # the server counts ranks from 0
@@ -218,7 +219,8 @@ class ServerEngine:
             query=fusion, prefetch=stages, limit=search.k, with_payload=payload, filter=filter
         )
         [answer] = self._client.query_batch_points(name, [request])
-        return Hits(answer.points, search.part)
+        points: FoundPoints = answer.points
+        return points
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
         return {str(record.id): record.payload or {} for record in self._retrieve(name, ids, vectors=False)}
@@ -540,7 +542,7 @@ def _formula(boost: Mapping[str, float]) -> "FormulaQuery":
 
 def _stage(queries: AnyVectors, search: Search, filter: "Filter | None") -> "Prefetch":
     """Return the search of one query as a stage of another request."""
-    [asked] = asked_rows(queries, 0, 1, bool(search.first))
+    [asked] = asked_rows(queries, slice(0, 1), bool(search.first))
     request = to_requests(search, filter)(*asked)
     return models.Prefetch(
         query=request.query,

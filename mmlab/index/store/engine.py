@@ -33,28 +33,7 @@ MAX_SPELT_IDS = 1 << 17
 SCANNED_SHARE = 0.2
 
 
-class Hits:
-    """What one query found, best first. Ids become text when they are read: it takes as long as a search."""
-
-    __slots__ = ("_part", "_points")
-
-    def __init__(self, points: Sequence[Any], part: str) -> None:
-        """Keep the points that an engine found; `part` names the part of their payload with the item's id."""
-        self._points, self._part = points, part
-
-    def __len__(self) -> int:
-        return len(self._points)
-
-    def scores(self) -> list[float]:
-        """Return the score of each point."""
-        return [point.score for point in self._points]
-
-    def ids(self) -> list[str]:
-        """Return the id of each item as text."""
-        if self._part:
-            return [point.payload[self._part]["item_id"] for point in self._points]
-        ids = [point.id for point in self._points]
-        return ids if not ids or isinstance(ids[0], str) else [_spell(one.int) for one in ids]
+FoundPoints = Sequence[Any]  # by one query, best first; each has id, score and payload
 
 
 @lru_cache(MAX_SPELT_IDS)
@@ -73,11 +52,6 @@ class Found:
         self._hits, self._make_table = hits, make_table
 
     @classmethod
-    def of_hits(cls, queries: AnyVectors, hits: Sequence[Hits], in_order: bool = False) -> Self:
-        """Return what an engine found for each query; `in_order` ranks the hits as they come, not by their score."""
-        return cls(sum(map(len, hits)), lambda: hits_to_rankings(queries.ids, hits, in_order))
-
-    @classmethod
     def of_table(cls, table: pd.DataFrame) -> Self:
         """Return what was found as a table already."""
         return cls(len(table), lambda: table)
@@ -94,13 +68,16 @@ class Found:
         return self._make_table()
 
 
-def hits_to_rankings(query_ids: np.ndarray, hits: Sequence[Hits], in_order: bool = False) -> pd.DataFrame:
+def points_to_rankings(
+    query_ids: np.ndarray, found: Sequence[FoundPoints], part: str, in_order: bool = False
+) -> pd.DataFrame:
     """Return query_id, item_id, rank from 1 and score (float32); queries keep their order, equal scores go by id.
 
-    `in_order`: rank the hits as they come, not by their score. The table is put together from its blocks: 0.14 ms for
-    one query, where the usual constructor takes 0.45 ms, as long as the engine needs for the search.
+    found: the points of each query. part: see `Search`. `in_order`: rank the points as they come, not by their score.
+    The table is put together from its blocks: 0.14 ms for one query, where the usual constructor takes 0.45 ms, as long
+    as the engine needs for the search.
     """
-    read = [(one.ids(), one.scores()) for one in hits]
+    read = [(_item_ids(points, part), [point.score for point in points]) for points in found]
     read = read if in_order else [_sort_hits(*one) for one in read]
     lengths = np.array([len(ids) for ids, _ in read], dtype=np.int64)
     ends = lengths.cumsum()
@@ -112,6 +89,14 @@ def hits_to_rankings(query_ids: np.ndarray, hits: Sequence[Hits], in_order: bool
     )
     blocks = list(zip(columns, COLUMN_NUMBERS, strict=True))
     return create_dataframe_from_blocks(blocks, index=pd.RangeIndex(int(lengths.sum())), columns=COLUMNS)
+
+
+def _item_ids(points: FoundPoints, part: str) -> list[str]:
+    """Return the id of each item as text, which takes as long as a search."""
+    if part:
+        return [point.payload[part]["item_id"] for point in points]
+    ids = [point.id for point in points]
+    return ids if not ids or isinstance(ids[0], str) else [_spell(one.int) for one in ids]
 
 
 def _sort_hits(ids: list[str], scores: list[float]) -> tuple[list[str], list[float]]:
@@ -275,14 +260,12 @@ class Search:
         return cls(k=k, vector=vector, part=part, candidates=candidates, **(defaults | chosen))
 
 
-def asked_rows(
-    queries: AnyVectors, start: int, end: int, first: bool
-) -> list[tuple[OneVector, np.ndarray | None]]:
-    """Return the queries from `start` to before `end`, each with the row of its first stage, None without one."""
-    rows = queries.rows(slice(start, end))
+def asked_rows(queries: AnyVectors, part: slice, first: bool) -> list[tuple[OneVector, np.ndarray | None]]:
+    """Return the queries of a part, each with the row of its first stage, None without one."""
+    rows = queries.rows(part)
     if not first:
         return [(row, None) for row in rows]
-    numbers = np.arange(start, min(end, len(queries)))
+    numbers = np.arange(len(queries))[part]
     pooled = cast("TokenVectors", queries).at(numbers, queries.ids[numbers]).pooled()
     return list(zip(rows, pooled.rows(np.arange(len(numbers))), strict=True))
 
@@ -326,8 +309,11 @@ class Engine(Protocol):
     def place(self) -> str:
         """Where the points lie, and which engine keeps them."""
 
-    def session(self) -> AbstractContextManager[None]:
-        """Keep collections open until the block ends; sessions may be nested."""
+    def session(self, search: bool = False) -> AbstractContextManager[None]:
+        """Keep collections open until the block ends; sessions may be nested.
+
+        search: nothing is done but a search, which may miss that somebody else just replaced the collections.
+        """
 
     def close(self) -> None:
         """Give back what is kept open between sessions; do nothing while one is open."""
@@ -381,10 +367,12 @@ class Engine(Protocol):
     def resident_bytes(self, name: str, rows: np.ndarray, search: Search) -> int | None:
         """Return the memory a fresh process needs to open a collection and search the rows; None if unknown."""
 
-    def search(self, name: str, queries: AnyVectors, conditions: Conditions, search: Search) -> list[Hits]:
-        """Return the up to `k` nearest points to each of the queries, in their order."""
+    def search(
+        self, name: str, queries: AnyVectors, conditions: Conditions, search: Search
+    ) -> list[FoundPoints]:
+        """Return the up to `k` nearest points to each of the queries, in their order, best first."""
 
-    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> Hits:
+    def search_fused(self, name: str, conditions: Conditions, search: FusedSearch) -> FoundPoints:
         """Return the hits of several searches as one answer, by one request."""
 
     def payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:

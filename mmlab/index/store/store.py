@@ -18,15 +18,15 @@ from mmlab.index.store.engine import (
     Counts,
     Engine,
     Found,
+    FoundPoints,
     FusedSearch,
-    Hits,
     NoCollection,
     Payload,
     Row,
     Search,
     SearchOptions,
     WholeRecord,
-    hits_to_rankings,
+    points_to_rankings,
 )
 from mmlab.index.store.layout_base import Layout, Points, check_item_ids
 from mmlab.index.store.layouts import layout_of
@@ -309,10 +309,15 @@ class Store:
         `to`: the modality of the items, which the named layout needs. Raises SpaceMismatch for queries of another
         space, ValueError for k or ef below 1 and for a wrong `where`.
         """
-        with self._engine.session():
+        with self._engine.session(search=True):
             search, conditions = self._plan(collection, queries.space, k, where, to, options)
-            hits = self._search_fully(collection, queries, conditions, search)
-        return Found.of_hits(queries, hits, in_order=search.diversity is not None)
+            found = self._engine.search(collection, queries, conditions, search)
+            if min(map(len, found), default=k) < k:
+                self._scan_further(found, collection, queries, conditions, search)
+        in_order = search.diversity is not None
+        return Found(
+            sum(map(len, found)), lambda: points_to_rankings(queries.ids, found, search.part, in_order)
+        )
 
     def search_fused(
         self,
@@ -334,8 +339,10 @@ class Store:
             layout = self._layout(collection)
             searches = tuple((one, layout.search(one.space, to, depth, **options)) for one in queries)
             search = FusedSearch(searches, fusion, rrf_k, max(k, depth))  # so that ties at k are broken by id
-            hits = self._engine.search_fused(collection, layout.filters(where, to)[search.part], search)
-        return Found(min(k, len(hits)), lambda: hits_to_rankings(queries[0].ids, [hits]).head(k))
+            points = self._engine.search_fused(collection, layout.filters(where, to)[search.part], search)
+        return Found(
+            min(k, len(points)), lambda: points_to_rankings(queries[0].ids, [points], search.part).head(k)
+        )
 
     def payloads(self, collection: str, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads by item id, without the items that do not exist."""
@@ -383,7 +390,7 @@ class Store:
         Planning takes a tenth of a search. A collection that was opened anew is, since it may be another one.
         """
         known, asked = self._plans.get(collection), (space, k, where, to, options)
-        is_plain = type(k) is int and not (options.get("examples") or options.get("boost"))
+        is_plain = type(k) is int and "examples" not in options and "boost" not in options
         is_plain = is_plain and (not where or _has_words_alone(where))
         if is_plain and known and known[1] == asked and known[0] is self._engine.schema(collection):
             return known[2]
@@ -413,24 +420,26 @@ class Store:
             return False
         return kept < SCANNED_SHARE * self._engine.count(collection)
 
-    def _search_fully(
-        self, collection: str, queries: AnyVectors, conditions: Conditions, search: Search
-    ) -> list[Hits]:
-        """Return the hits of every query: k, or as many as meet the conditions, and share a term with a sparse query.
+    def _scan_further(
+        self,
+        found: list[FoundPoints],
+        collection: str,
+        queries: AnyVectors,
+        conditions: Conditions,
+        search: Search,
+    ) -> None:
+        """Complete what was found: k points, or as many as meet the conditions, and share a term with a sparse query.
 
         A walk through the graph can end before it has k points, if few meet the conditions or k is near the size of
         the collection. A scan finds them.
         """
-        found = self._engine.search(collection, queries, conditions, search)
-        short = [i for i, hits in enumerate(found) if len(hits) < search.k]
-        complete = search.exact or queries.space.kind == SPARSE
-        if not short or complete or not self._engine.count(collection):
-            return found
+        if search.exact or queries.space.kind == SPARSE or not self._engine.count(collection):
+            return
+        short = [i for i, points in enumerate(found) if len(points) < search.k]
         again, scan = queries.take(queries.ids[short]), replace(search, exact=True, first="")
         scanned = self._engine.search(collection, again, conditions, scan)
-        for i, hits in zip(short, scanned, strict=True):
-            found[i] = hits
-        return found
+        for i, points in zip(short, scanned, strict=True):
+            found[i] = points
 
 
 def _has_words_alone(where: Where) -> bool:

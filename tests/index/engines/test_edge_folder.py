@@ -238,13 +238,42 @@ def test_threads_share_a_store_that_opens_and_closes_all_the_time(tmp_path):
     stores[0].close()
 
 
+def test_a_search_sees_soon_that_its_folder_was_replaced(tmp_path):
+    for name, count in (("store", 3), ("other", 5)):
+        filled(tmp_path / name, count)
+    store, asked = open_store(tmp_path / "store", keep_open=60), Vectors(["query"], [[1, 0]], SPACE)
+    assert len(store.search("demo", asked, 10)) == 3
+    (tmp_path / "store").rename(tmp_path / "away")
+    (tmp_path / "other").rename(tmp_path / "store")
+    deadline = time.monotonic() + 20
+    while len(store.search("demo", asked, 10)) == 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(store.search("demo", asked, 10)) == 5
+    store.close()
+
+
+def test_a_loop_of_searches_gives_another_process_its_turn(tmp_path):
+    filled(tmp_path, 3)
+    store, asked = open_store(tmp_path, keep_open=60), Vectors(["query"], [[1, 0]], SPACE)
+    with start(COUNT, tmp_path) as other:
+        while other.poll() is None:
+            assert len(store.search("demo", asked, 10)) == 3
+        counts, seconds = other.stdout.readline().rsplit(" ", 1)
+    assert counts == "[3, 3]"
+    assert float(seconds) < 5
+    store.close()
+
+
 def test_a_kept_store_is_not_looked_at_after_every_session(tmp_path, monkeypatch):
-    """A look at whether another process waits takes as long as a search: one of 20 sessions has one at most."""
+    """A look takes as long as a part of a search: the keeper has it, and what may write looks at the folder alone."""
     monkeypatch.setattr(module, "KEEPER_SECONDS", 3600)
-    lock, looks = module.FolderLock(tmp_path / "store", lambda: None), []
-    monkeypatch.setattr(lock, "_is_wanted", lambda: looks.append(setattr(lock, "_looked", time.monotonic())))
-    for _ in range(20):
-        lock.take(wait=1)
-        lock.leave(keep=60)
+    lock, looks = module.FolderLock(tmp_path / "store", lambda: None, lambda error: None), []
+    monkeypatch.setattr(lock, "_is_wanted", lambda: looks.append("line"))
+    monkeypatch.setattr(lock, "_was_replaced", lambda: looks.append("folder"))
+    for look in (False, True):
+        session = module.FolderSession(lock, wait=1, keep=60, look=look)
+        for _ in range(20):
+            with session:
+                pass
+        assert looks == ["folder"] * (20 if look else 0)
     lock.release()
-    assert len(looks) <= 1
