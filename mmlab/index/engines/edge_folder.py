@@ -242,14 +242,12 @@ class FolderLock:
 
     def _is_wanted(self) -> bool:
         """Return whether another process stands in line, or the folder is no more what was opened."""
-        from filelock import Timeout
-
-        if self._was_replaced():  # the lock of the line would make a folder that was removed anew
-            return True
         try:
+            if self._was_replaced():  # the lock of the line would make a folder that was removed anew
+                return True
             with self._keepers_line.acquire(timeout=0):
                 return False
-        except Timeout:
+        except OSError:  # its time is over at once, or the folder is being removed
             return True
 
     def _was_replaced(self) -> bool:
