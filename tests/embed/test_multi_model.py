@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +20,7 @@ from mmlab.embed.multi_model import (
 from tests.embed.checkpoints import guide_pair
 
 MB = 1_000_000
+needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="the extra [openvino] is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +116,12 @@ def converted(tmp_path_factory):
     return tmp_path_factory.mktemp("converted")
 
 
+@needs_openvino
 @pytest.mark.slow
 @pytest.mark.parametrize(("good", "expected"), [(0.99, "int8"), (1.01, "float32")])
 def test_auto_is_int8_where_it_gains_and_is_near_enough(
     good, expected, items, clip_folder, converted, monkeypatch, logged
 ):
-    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
     monkeypatch.setenv("MMLAB_DATA", str(converted))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
     monkeypatch.setattr(multi_model, "GOOD_COSINE", good)
@@ -129,9 +132,9 @@ def test_auto_is_int8_where_it_gains_and_is_near_enough(
     )
 
 
+@needs_openvino
 @pytest.mark.slow
 def test_auto_says_why_a_network_is_not_in_int8(items, folders, monkeypatch, logged):
-    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
     (found,) = embed_with_models(items, [str(folders("siglip2"))], precision="auto", progress=False)
     assert found.vectors.space.preprocessing.endswith("float32")
@@ -230,9 +233,9 @@ def test_a_row_for_each_setting(items, clip_folder, one_worker):
     assert (rows["cosine_least"] <= rows["cosine_mean"] + 1e-6).all()
 
 
+@needs_openvino
 @pytest.mark.slow
 def test_a_precision_that_a_network_has_not_is_rows_without_figures(items, folders, one_worker):
-    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
     rows = sweep_batches(items, str(folders("siglip2")), [2], ["int8"], rounds=1, device="cpu")
     assert rows["modality"].tolist() == ["image", "text"]
     assert rows["problem"].str.contains("cannot be converted to int8").all()
