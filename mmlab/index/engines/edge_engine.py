@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -73,13 +73,7 @@ from qdrant_edge import (
 )
 from qdrant_edge import PayloadSchemaType as Type
 
-from mmlab.index.engines.edge_folder import (
-    CollectionFolder,
-    FolderLock,
-    FolderSession,
-    collection_names,
-    damaged,
-)
+from mmlab.index.engines.edge_folder import CollectionFolder, FolderLock, collection_names, damaged
 from mmlab.index.store.engine import (
     BEST_SCORE,
     CONTEXT,
@@ -124,15 +118,17 @@ class _Folder:
     """A folder's lock and the shards open under it: one per process, shared by all stores on that folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.lock = FolderLock(folder, self.close_all, partial(_name_panic, folder))
+        self.lock = FolderLock(folder, self.close_all)
         self.folder = folder
         self.open: dict[str, tuple[EdgeShard, Schema]] = {}
+        self.written = False  # since the shards were opened: closing them brings it to the disk
         self.built: set[str] = set()  # and not changed since
 
     def close_all(self) -> None:
         """Close all shards."""
         for name in list(self.open):
             self.close(name)
+        self.written = False
 
     def close(self, name: str) -> None:
         """Close a shard if it is open."""
@@ -145,6 +141,28 @@ class _Folder:
             # opened for the first time it still changes its files, and then no more
             _load(files.shard).close()
             files.seal()
+
+
+class _Session:
+    """A folder that is held for a block; a class, since a generator takes 10 µs, where a search takes 250."""
+
+    __slots__ = ("_keep_open", "_look", "_shared", "_wait")
+
+    def __init__(self, shared: _Folder, wait: float, keep_open: float, look: bool) -> None:
+        self._shared, self._wait, self._keep_open, self._look = shared, wait, keep_open, look
+
+    def __enter__(self) -> None:
+        self._shared.lock.take(self._wait, self._look)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        shared = self._shared
+        try:
+            shared.lock.leave(0.0 if shared.written else self._keep_open)
+        except BaseException as closing:
+            _name_panic(closing, shared.folder)
+            raise
+        if error is not None:
+            _name_panic(error, shared.folder)
 
 
 _FOLDERS: WeakValueDictionary[Path, _Folder] = WeakValueDictionary()
@@ -176,10 +194,10 @@ class EdgeEngine:
         with _FOLDERS_LOCK:
             self._shared = _FOLDERS.setdefault(self.folder, _Folder(self.folder))
         self._session, self._search_session = (
-            FolderSession(self._shared.lock, wait, keep_open, look) for look in (True, False)
+            _Session(self._shared, wait, keep_open, look) for look in (True, False)
         )
 
-    def session(self, search: bool = False) -> FolderSession:
+    def session(self, search: bool = False) -> _Session:
         """Open what is needed; keep it open for the next session for a while, unless something was written.
 
         A folder that was replaced is opened anew: before a search within `KEEPER_SECONDS`, else at once.
@@ -196,7 +214,7 @@ class EdgeEngine:
         if name in self.collections():
             return
         self._check_writable()
-        self._shared.lock.written = True
+        self._shared.written = True
         files = CollectionFolder(self.folder, name)
         files.clear()
         files.shard.mkdir(parents=True)
@@ -343,7 +361,7 @@ class EdgeEngine:
         """Return a shard that is about to be changed."""
         self._check_writable()
         shard, _ = self._open(name)
-        self._shared.lock.written = True
+        self._shared.written = True
         self._shared.built.discard(name)
         CollectionFolder(self.folder, name).checksums.remove()
         return shard
@@ -402,7 +420,7 @@ def _is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def _name_panic(folder: Path, error: BaseException) -> None:
+def _name_panic(error: BaseException, folder: Path) -> None:
     """Raise DamagedCollection in place of a panic of the engine, which is no Exception."""
     if _is_panic(error):
         raise damaged(folder, str(error).split("\n")[0]) from error

@@ -116,51 +116,6 @@ def collection_names(store: Path) -> list[str]:
     return sorted(file.parent.name for file in store.glob("*/schema.json"))
 
 
-class FolderSession:
-    """A block that holds a folder; it may be entered many times, also within itself.
-
-    wait: seconds until StoreTaken. keep: seconds that the folder stays held for the next session, after the outermost
-    block ends without a write. look: whether the folder is still what was opened; without it that is seen within
-    `KEEPER_SECONDS`. Both methods are short: a search leaves the processor's caches full of vectors, and then each
-    Python function takes one or two microseconds.
-    """
-
-    __slots__ = ("_keep", "_lock", "_look", "_wait")
-
-    def __init__(self, lock: "FolderLock", wait: float, keep: float, look: bool) -> None:
-        self._lock, self._wait, self._keep, self._look = lock, wait, keep, look
-
-    def __enter__(self) -> None:
-        lock = self._lock
-        if not lock.threads.acquire(timeout=self._wait):
-            raise StoreTaken(
-                f"the store {lock.folder} is in use by another thread of this process: waited {self._wait:g} s"
-            )
-        if not lock.depth and (self._look or lock.wanted or lock.held_in != os.getpid()):
-            try:
-                lock.hold(self._wait)
-            except BaseException:
-                lock.threads.release()
-                raise
-        lock.depth += 1
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        lock = self._lock
-        try:
-            lock.depth -= 1
-            if not lock.depth:
-                lock.uses, lock.kept_seconds = lock.uses + 1, self._keep
-                if not self._keep or lock.written or lock.wanted or not lock.has_keeper:
-                    lock.keep(self._keep)
-        except BaseException as closing:
-            lock.on_error(closing)
-            raise
-        finally:
-            lock.threads.release()
-        if error is not None:
-            lock.on_error(error)
-
-
 class FolderLock:
     """The lock of one store in this process: one for all collections, which the thread that holds it may take again.
 
@@ -169,23 +124,20 @@ class FolderLock:
     which gives the store back and takes it again at once lets the next one in. So does a lock that is kept for the
     next question: it is given back as soon as another process stands in line, when its time is over, and at exit.
 
-    close: what is done before the lock is given back. on_error: called with an error that ended a session; it may raise
-    another one. For sessions alone: depth, those that are open; uses, those that have ended; kept_seconds, for how
-    long the last one keeps the folder; held_in, the process that holds it, as its fork does not; wanted, whether the
-    keeper saw that somebody waits, or that the folder was replaced; written, whether it was written to since `hold`.
+    close: what is done before the lock is given back.
     """
 
-    def __init__(
-        self, folder: Path, close: Callable[[], None], on_error: Callable[[BaseException], None]
-    ) -> None:
+    def __init__(self, folder: Path, close: Callable[[], None]) -> None:
         from filelock import FileLock
 
-        self.folder, self._close, self.on_error = folder, close, on_error
-        self.depth, self.uses, self.kept_seconds, self.held_in = 0, 0, 0.0, 0
-        self.wanted = self.written = self.has_keeper = False
+        self.folder, self._close = folder, close
+        self._depth, self._uses, self._kept_seconds = 0, 0, 0.0
+        self._held_in = 0  # the process that holds the lock: a fork does not
+        self._wanted = False  # the keeper saw that somebody waits, or that the folder was replaced
+        self._has_keeper = False
         self._file: tuple[int, ...] = ()
         self._holder = folder / ".holder.json"
-        self.threads = threading.RLock()
+        self._threads = threading.RLock()
         # fallback_to_soft: a lock that is only a file would outlive a killed holder. The keeper has its own look at the
         # line, since it looks while a session is open.
         self._line, self._owner, self._keepers_line = (
@@ -194,51 +146,78 @@ class FolderLock:
         )
         self._lock_file = self._owner.lock_file
 
+    def take(self, wait: float, look: bool = True) -> None:
+        """Hold the folder until as many `leave` as `take`; StoreTaken after `wait` seconds.
+
+        look: check that the folder is still what was opened; without it the keeper sees that within `KEEPER_SECONDS`.
+        This and `leave` are short: a search leaves the processor's caches full of vectors, and then each Python
+        function takes one or two microseconds.
+        """
+        since = time.monotonic()
+        if not self._threads.acquire(timeout=wait):
+            raise StoreTaken(
+                f"the store {self.folder} is in use by another thread of this process: waited {wait:g} s"
+            )
+        if not self._depth and (look or self._wanted or self._held_in != os.getpid()):
+            try:
+                self._hold(since + wait, wait)
+            except BaseException:
+                self._threads.release()
+                raise
+        self._depth += 1
+
+    def leave(self, keep: float) -> None:
+        """End one `take`; after the last one the folder is kept for `keep` seconds, then given back."""
+        try:
+            self._depth -= 1
+            if self._depth:
+                return
+            self._uses, self._kept_seconds = self._uses + 1, keep
+            if not keep or self._wanted:
+                self._release()
+            elif not self._has_keeper:
+                self._has_keeper = True
+                threading.Thread(target=self._watch, name="mmlab store", daemon=True).start()
+        finally:
+            self._threads.release()
+
     def release(self) -> None:
         """Give back a lock that is kept; do nothing while a session is open."""
-        if self.threads.acquire(blocking=False):
+        if self._threads.acquire(blocking=False):
             try:
-                if self._owner.is_locked and not self.depth:
+                if self._owner.is_locked and not self._depth:
                     self._release()
             finally:
-                self.threads.release()
+                self._threads.release()
 
-    def hold(self, wait: float) -> None:
+    def _hold(self, deadline: float, wait: float) -> None:
         """Take the folder, or have it still."""
-        held = self.held_in == os.getpid()
-        if held and (self.wanted or self._was_replaced()):
+        held = self._held_in == os.getpid()
+        if held and (self._wanted or self._was_replaced()):
             self._release()
             held = False
         if not held:
-            self._acquire(time.monotonic() + wait, wait)
-
-    def keep(self, seconds: float) -> None:
-        """Keep the lock for the next session for so long, or give it back at once."""
-        if not seconds or self.written or self.wanted:
-            self._release()
-        elif not self.has_keeper:
-            self.has_keeper = True
-            threading.Thread(target=self._watch, name="mmlab store", daemon=True).start()
+            self._acquire(deadline, wait)
 
     def _watch(self) -> None:
-        """Give the lock back when its time is over, or another process wants it; while it is used, say so."""
+        """Give the lock back when its time is over, or another process wants it; a session that is open does so at its end."""
         seen, until = -1, 0.0
         while True:
             time.sleep(KEEPER_SECONDS)
-            self.wanted = self._is_wanted()
-            if not self.threads.acquire(blocking=False):
+            self._wanted = self._is_wanted()
+            if not self._threads.acquire(blocking=False):
                 continue
             try:
-                if seen != self.uses:
-                    seen, until = self.uses, time.monotonic() + self.kept_seconds
+                if seen != self._uses:
+                    seen, until = self._uses, time.monotonic() + self._kept_seconds
                 late = time.monotonic() >= until
-                if self._owner.is_locked and not self.depth and (late or self.wanted):
+                if self._owner.is_locked and not self._depth and (late or self._wanted):
                     self._release()
                 if not self._owner.is_locked:
-                    self.has_keeper = False
+                    self._has_keeper = False
                     return
             finally:
-                self.threads.release()
+                self._threads.release()
 
     def _is_wanted(self) -> bool:
         """Return whether another process stands in line, or the folder is no more what was opened."""
@@ -247,7 +226,7 @@ class FolderLock:
                 return True
             with self._keepers_line.acquire(timeout=0):
                 return False
-        except OSError:  # its time is over at once, or the folder is being removed
+        except OSError:  # another process holds the line, or the folder is being removed
             return True
 
     def _was_replaced(self) -> bool:
@@ -257,7 +236,7 @@ class FolderLock:
         try:
             self._close()
         finally:
-            self.held_in, self.wanted, self.written = 0, False, False
+            self._held_in, self._wanted = 0, False
             self._holder.unlink(missing_ok=True)
             self._owner.release()
 
@@ -273,7 +252,7 @@ class FolderLock:
                 f"the store {self.folder} is in use by {_describe_holder(self._holder)}; waited {wait:g} s. Let it "
                 "finish, or shut that kernel down, which frees the store; open_store(..., wait=60) waits longer"
             ) from None
-        self._file, self.held_in = _identity(self._lock_file), os.getpid()
+        self._file, self._held_in = _identity(self._lock_file), os.getpid()
         with replacing(self._holder) as temporary:
             temporary.write_text(json.dumps(_this_process()))
 

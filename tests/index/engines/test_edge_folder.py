@@ -267,13 +267,12 @@ def test_a_loop_of_searches_gives_another_process_its_turn(tmp_path):
 def test_a_kept_store_is_not_looked_at_after_every_session(tmp_path, monkeypatch):
     """A look takes as long as a part of a search: the keeper has it, and what may write looks at the folder alone."""
     monkeypatch.setattr(module, "KEEPER_SECONDS", 3600)
-    lock, looks = module.FolderLock(tmp_path / "store", lambda: None, lambda error: None), []
+    lock, looks = module.FolderLock(tmp_path / "store", lambda: None), []
     monkeypatch.setattr(lock, "_is_wanted", lambda: looks.append("line"))
     monkeypatch.setattr(lock, "_was_replaced", lambda: looks.append("folder"))
     for look in (False, True):
-        session = module.FolderSession(lock, wait=1, keep=60, look=look)
         for _ in range(20):
-            with session:
-                pass
+            lock.take(wait=1, look=look)
+            lock.leave(keep=60)
         assert looks == ["folder"] * (20 if look else 0)
     lock.release()
