@@ -200,7 +200,7 @@ class FolderLock:
             self._acquire(deadline, wait)
 
     def _watch(self) -> None:
-        """Give the lock back when its time is over, or another process wants it; a session that is open does so at its end."""
+        """Give the lock back when its time is over, or another process wants it: now, or when the session ends."""
         seen, until = -1, 0.0
         while True:
             time.sleep(KEEPER_SECONDS)
